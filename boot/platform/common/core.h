@@ -1,0 +1,53 @@
+// A core: one instance of the module, its linear memory, its loop. Found from sandboxed code as the module's import
+// instance, from interrupt handlers through the platform's own per-CPU pointer.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "layout.h"
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int8_t s8;
+typedef int16_t s16;
+typedef int32_t s32;
+typedef int64_t s64;
+#define WASM_RT_CORE_TYPES_DEFINED
+
+// The generated code knows its import instance as `struct w2c_env`.
+#define w2c_env core
+
+struct stack;
+
+struct core {
+  u8* memory;              // base of the linear memory: this struct + CORE_BELOW
+  u32 number;
+  u32 pending;             // bits set by interrupt handlers or signals, taken by the loop; atomic
+  u32 running;             // the running stack (stacks.c)
+  u32 kernel_depth;        // above 0: a trap is fatal for the core
+  u32 heap_pages;          // 64 KiB pages of linear memory from 0, as memory.size says
+  u32 heap_limit_pages;    // memory.grow refuses beyond
+  u64 heap_mapped;         // linear offset up to which the heap is backed by memory
+};
+
+// A safe way from an offset to a pointer for bytes that native code only reads or writes within linear memory.
+// `offset` and `length` are the sandbox's: both are checked against [0, 4 GiB).
+static inline bool core_range(u32 offset, u32 length, u64 low, u64 high) {
+  return offset >= low && (u64)offset + length <= high;
+}
+static inline u8* core_pointer(struct core* core, u32 offset) { return core->memory + offset; }
+
+// Why sandboxed code was stopped.
+enum trap {
+  TRAP_UNREACHABLE = 1,
+  TRAP_OUT_OF_BOUNDS,      // a load or store outside what is mapped; the offset is in the message
+  TRAP_DIVIDE_BY_ZERO,
+  TRAP_INTEGER_OVERFLOW,
+  TRAP_INVALID_CONVERSION,
+  TRAP_INDIRECT_CALL,      // a function reference of the wrong type, or none
+  TRAP_STACK_OVERFLOW,
+  TRAP_ABORT,              // abort() in AssemblyScript
+  TRAP_PLATFORM,           // an argument of a platform function that only a corrupted kernel can pass
+};

@@ -1,0 +1,62 @@
+// The boundary as C sees it: the functions of runtime/platform.ts, in its order; contracts stand there. A platform gives
+// those marked inline as `static inline` in its own inline.h, which the generated code includes, and the others in C.
+#pragma once
+#include "core.h"
+
+void w2c_env_consoleWrite(struct core*, u32 data, u32 length);
+void w2c_env_exit(struct core*, u32 status);
+void w2c_env_reboot(struct core*);
+void w2c_env_panic(struct core*, u32 message, u32 length);
+void w2c_env_backtrace(struct core*);
+void w2c_env_abort(struct core*, u32 message, u32 file, u32 line, u32 column);  // asc's; strings are UTF-16 objects
+
+u64 w2c_env_info(struct core*, u32 key);
+
+u64 w2c_env_clockMonotonic(struct core*);                            // inline where it is a few instructions
+u64 w2c_env_clockWall(struct core*);
+void w2c_env_random(struct core*, u32 data, u32 length);
+
+// inline: pendingTake (an atomic exchange), acquire (a compiler barrier)
+void w2c_env_wait(struct core*, u64 deadline_ns);
+
+u32 w2c_env_devCount(struct core*);
+u32 w2c_env_devKind(struct core*, u32 dev);
+u32 w2c_env_devOpen(struct core*, u32 dev);
+u64 w2c_env_regRead(struct core*, u32 dev, u32 region, u32 offset, u32 width);
+u32 w2c_env_regWrite(struct core*, u32 dev, u32 region, u32 offset, u32 width, u64 value);
+u32 w2c_env_ringCreate(struct core*, u32 dev, u32 queue, u32 format, u32 entries);
+u32 w2c_env_ringEntries(struct core*, u32 ring);
+u32 w2c_env_ringCompletions(struct core*, u32 ring);
+// inline: ringPost
+void w2c_env_ringFlush(struct core*, u32 ring);
+// ringPoll: inline and empty on pc
+void w2c_env_ringArm(struct core*, u32 ring, u32 index, u32 on);
+void w2c_env_devReset(struct core*, u32 dev);
+void w2c_env_irqUnmask(struct core*, u32 dev);
+
+u32 w2c_env_stackCreate(struct core*, u32 size, u32 entry, u32 arg);
+void w2c_env_stackFree(struct core*, u32 stack);
+void w2c_env_stackSwitch(struct core*, u32 stack);
+
+// ---- what common/ needs from a platform, besides
+
+// Writes to the console without a core, also from a panic.
+void console_write(const char* text, size_t length);
+// Backs [core->heap_mapped, end) of the heap with zeroed memory; false when there is none.
+bool heap_map(struct core* core, u64 end);
+// A native stack of `size` bytes (rounded up to pages) with an unmapped page below; the highest address, or NULL.
+u8* stack_map(size_t size);
+void stack_unmap(u8* top, size_t size);
+// Ends the machine after a panic or an orderly exit.
+_Noreturn void machine_exit(int status);
+
+// ---- what common/ gives to a platform
+
+// Runs the module on this core: instantiates it and calls its exported `main`. core->memory, heap_limit_pages and number are set;
+// the struct, the instance and the function table are zeroed memory at their places (layout.h).
+_Noreturn void core_main(struct core* core);
+// Reports `reason` with a backtrace from (pc, frame) and ends what must end. `detail`: the faulting offset, if any.
+_Noreturn void trap_report(struct core* core, enum trap reason, u64 detail, u64 pc, u64 frame);
+// "function+0x12" for an address of the image, from the compact table; false for an address that is in no function.
+bool symbol_name(u64 address, char* out, size_t size);
+void print_backtrace(u64 pc, u64 frame);

@@ -1,0 +1,272 @@
+// Everything the native side provides, and nothing else: the whole boundary between sandboxed AssemblyScript and the
+// trusted platform (boot/platform/). Implemented twice, as `static inline` C where it is hot: `pc` (bare metal) and
+// `linux` (a hosted process). The C prototypes stand in boot/platform/common/platform.h in the same order.
+//
+// Contract
+// 1. Offsets into linear memory cross, never pointers. A function that takes an offset and a length checks both, once,
+//    against the region that it may touch; a violation is an error code (EFAULT) where it could come from a bug in a
+//    driver and a trap where it could only come from a corrupted kernel.
+// 2. Results below zero are error codes (errors.ts). Nothing blocks but `wait` and `stackSwitch`.
+// 3. Whatever can make a device or the CPU write somewhere is the platform's: ring addresses and sizes, descriptors,
+//    PCI configuration, interrupt controllers. A driver names buffers by their offset in linear memory.
+// 4. A device writes only into the packet pool, and reads only it and the content region.
+// 5. Every function acts on the calling core only, unless its text says otherwise.
+//
+// Layout of a core's linear memory (bounds from `info`; boot/platform/common/layout.h has the constants):
+//   0x0000_0000  2 MiB unmapped, so that a field of a null reference traps
+//   0x0020_0000  static data, heap; grows with memory.grow up to INFO_HEAP_LIMIT
+//   0x8000_0000  packet pool, shared by the cores, read-write
+//   0xC000_0000  completions: what devices report, read-only
+//   0xD000_0000  core-to-core rings and published configuration
+//   0xE000_0000  content: the bundle and embedded files, read-only, secrets already removed
+
+// ---------------------------------------------------------------- console and life
+
+/** Writes bytes to the console (serial port, VGA when there is none; stderr when hosted). Slow: never on a hot path. */
+@external("env", "consoleWrite")
+export declare function consoleWrite(data: usize, length_bytes: i32): void;
+
+/** Ends the machine: `status` 0 is an orderly power-off; anything else is seen by tests as the exit status. */
+@external("env", "exit")
+export declare function exit(status: i32): void;
+
+/** Ends the machine with a reset. */
+@external("env", "reboot")
+export declare function reboot(): void;
+
+/** Reports a panic with the text, the backtrace and the place, then acts on the core's panic policy. Never returns. */
+@external("env", "panic")
+export declare function panic(message: usize, length_bytes: i32): void;
+
+/** Writes the backtrace of the running fiber to the console. */
+@external("env", "backtrace")
+export declare function backtrace(): void;
+
+// ---------------------------------------------------------------- facts
+
+/** Keys of `info`. */
+export const enum Info {
+  /** Number of this core, from 0. */
+  CORE = 0,
+  /** Cores that the machine has and the image uses. */
+  CORES = 1,
+  /** Offset of the packet pool, its bytes, and this core's slice of it. */
+  POOL_ADDRESS = 2,
+  POOL_BYTES = 3,
+  POOL_SLICE_ADDRESS = 4,
+  POOL_SLICE_BYTES = 5,
+  /** First offset that the heap may not reach. */
+  HEAP_LIMIT = 6,
+  /** The bundle given at boot (ustar or plain JSON) and where it came from: a value of `BundleSource`. */
+  BUNDLE_ADDRESS = 7,
+  BUNDLE_BYTES = 8,
+  BUNDLE_SOURCE = 9,
+  /** The bundle embedded when the image was built (ustar); 0 bytes when there is none. */
+  EMBEDDED_ADDRESS = 10,
+  EMBEDDED_BYTES = 11,
+  /** Physical memory of the machine, in bytes. */
+  MEMORY_BYTES = 12,
+  /** Monotonic time at which the kernel was entered, ns (the origin of `clockMonotonic` is before it). */
+  ENTERED_NS = 13,
+  /** 1 when the platform is hosted on Linux, else 0. */
+  HOSTED = 14,
+}
+
+export const enum BundleSource {
+  NONE = 0,
+  PVH_MODULE = 1,
+  FW_CFG = 2,
+  DISK = 3,
+  EMBEDDED = 4,
+  FILE = 5,
+}
+
+/** A fact about the machine, constant after boot; 0 for a key that this platform does not know. */
+@external("env", "info")
+export declare function info(key: i32): i64;
+
+// ---------------------------------------------------------------- time and randomness
+
+/** Monotonic time in ns since an origin before the kernel was entered; never goes back, also not between cores. */
+@external("env", "clockMonotonic")
+export declare function clockMonotonic(): i64;
+
+/** Wall time in ns since 1970-01-01 UTC as the machine's clock has it, or 0 when it has none: the time is then unknown. */
+@external("env", "clockWall")
+export declare function clockWall(): i64;
+
+/** Fills memory with random bytes from the platform's generator, seeded by the CPU and the host. */
+@external("env", "random")
+export declare function random(data: usize, length_bytes: i32): void;
+
+// ---------------------------------------------------------------- the loop
+
+/** Bits of the pending word besides the devices' (bit N: device N, N < 24). */
+export const enum Pending {
+  TIMER = 1 << 28,
+  WAKE = 1 << 29,
+  /** The power button, or SIGTERM/SIGINT when hosted. */
+  SHUTDOWN = 1 << 30,
+}
+
+/** Takes and clears the pending word: a bit for each source that raised an interrupt since the last take. */
+@external("env", "pendingTake")
+export declare function pendingTake(): i32;
+
+/**
+ * Halts the core until an interrupt is pending or the deadline has come, without losing one raised meanwhile.
+ * @param deadline_ns monotonic time; i64.MAX_VALUE: no timer is armed at all
+ */
+@external("env", "wait")
+export declare function wait(deadline_ns: i64): void;
+
+/** Compiler barrier: loads after it see what devices wrote before. No instruction on x86. */
+@external("env", "acquire")
+export declare function acquire(): void;
+
+// ---------------------------------------------------------------- devices
+
+/** What a device is. */
+export const enum DeviceKind {
+  NONE = 0,
+  VIRTIO_NET = 1,
+  E1000 = 2,
+  VIRTIO_RNG = 3,
+}
+
+/** How a device is reached; decides which registers `regRead` and `regWrite` know. */
+export const enum Transport {
+  /** virtio 1.x over PCI: region 0 is the common configuration (VIRTIO 1.2, 4.1.4.3). */
+  VIRTIO_PCI_MODERN = 1,
+  /** Legacy virtio over PCI: region 0 is the I/O BAR's header of 20 bytes (VIRTIO 1.2, 4.1.4.8). */
+  VIRTIO_PCI_LEGACY = 2,
+  /** virtio-mmio version 2 and version 1: region 0 is the register page (VIRTIO 1.2, 4.2.2 and 4.2.4). */
+  VIRTIO_MMIO = 3,
+  VIRTIO_MMIO_LEGACY = 4,
+  /** The hosted build's frames: TAP with IFF_VNET_HDR or AF_PACKET; speaks split rings and the virtio-net header. */
+  HOST = 5,
+  /** e1000: region 0 is the register BAR. */
+  E1000 = 6,
+}
+
+/** Regions of `regRead` and `regWrite`. */
+export const enum Region {
+  TRANSPORT = 0,
+  /** Device-specific configuration (virtio-net: MAC address at 0). */
+  CONFIG = 1,
+  /** virtio over PCI: the ISR byte; reading it acknowledges. */
+  ISR = 2,
+}
+
+/** Number of devices found, in the order in which the VMM was given them. */
+@external("env", "devCount")
+export declare function devCount(): i32;
+
+/** `DeviceKind` of device `dev`. */
+@external("env", "devKind")
+export declare function devKind(dev: i32): i32;
+
+/** Resets device `dev`, enables bus mastering and its interrupt, and gives its `Transport`; ENODEV, EBUSY. */
+@external("env", "devOpen")
+export declare function devOpen(dev: i32): i32;
+
+/**
+ * Reads a register from the allow-list of the device's transport.
+ * @param width 1, 2, 4 or 8 bytes
+ * @returns the value, or -1 for a register that is not on the list
+ */
+@external("env", "regRead")
+export declare function regRead(dev: i32, region: i32, offset: i32, width: i32): i64;
+
+/** Writes a register from the allow-list; EPERM for one that holds an address, a length or a queue size, or is unknown. */
+@external("env", "regWrite")
+export declare function regWrite(dev: i32, region: i32, offset: i32, width: i32, value: i64): i32;
+
+/** Layouts of descriptor rings. */
+export const enum RingFormat {
+  /** virtio split ring; completions: the used ring (VIRTIO 1.2, 2.7.8). */
+  VIRTIO_SPLIT = 1,
+  /** e1000 legacy receive and transmit descriptors; completions: the descriptors themselves. */
+  E1000_RX = 2,
+  E1000_TX = 3,
+}
+
+/** Flags of `ringPost`; the next slot of a chain stands in bits 16 to 31. */
+export const enum Post {
+  NEXT = 1,
+  /** The device writes the buffer: it must lie in this core's slice of the pool. */
+  WRITE = 2,
+  /** e1000: this descriptor ends a frame. */
+  END = 4,
+  /** Where the slot's next one stands. */
+  NEXT_SHIFT = 16,
+}
+
+/**
+ * Allocates a ring outside linear memory and programs queue `queue` of the device with it.
+ * @param entries a power of two, 8 to 1024; the platform may lower it to what the device allows
+ * @returns the ring, or ENODEV, EINVAL, ENOMEM
+ */
+@external("env", "ringCreate")
+export declare function ringCreate(dev: i32, queue: i32, format: i32, entries: i32): i32;
+
+/** Number of entries of a ring. */
+@external("env", "ringEntries")
+export declare function ringEntries(ring: i32): i32;
+
+/** Offset in linear memory at which the ring's completions are mapped, read-only. */
+@external("env", "ringCompletions")
+export declare function ringCompletions(ring: i32): usize;
+
+/**
+ * Writes descriptor `slot`. A post without NEXT ends a chain, whose head is the first slot posted since the last end.
+ * The device sees it after `ringFlush`.
+ * @returns 0, EINVAL (slot or next outside the ring), EFAULT (buffer outside what this device may read or write)
+ */
+@external("env", "ringPost")
+export declare function ringPost(ring: i32, slot: i32, buffer: usize, length_bytes: i32, flags: i32): i32;
+
+/** Publishes what was posted and notifies the device if it asked for it. Once a batch. */
+@external("env", "ringFlush")
+export declare function ringFlush(ring: i32): void;
+
+/** Hosted: moves frames between the kernel and the ring. On bare metal the device does that by itself: nothing. */
+@external("env", "ringPoll")
+export declare function ringPoll(ring: i32): void;
+
+/**
+ * Sets the interrupt threshold: with `on`, an interrupt is raised once completion `index` (counted from 0, modulo 2^16)
+ * is there; without, none. Poll once more after arming.
+ */
+@external("env", "ringArm")
+export declare function ringArm(ring: i32, index: i32, on: bool): void;
+
+/** Quiesces the device's DMA: after it returns no buffer posted to its rings is read or written. Its rings are gone. */
+@external("env", "devReset")
+export declare function devReset(dev: i32): void;
+
+/** Unmasks the device's pin after a level-triggered interrupt was handled (INTx); nothing elsewhere. */
+@external("env", "irqUnmask")
+export declare function irqUnmask(dev: i32): void;
+
+// ---------------------------------------------------------------- native stacks (fibers/)
+
+/** The stack on which the loop runs. */
+export const LOOP_STACK: i32 = 0;
+
+/**
+ * A stack of at least `size_bytes` with a guard below it, taken from a pool, on which `entry` is called with `arg` at the first
+ * switch to it. `entry` must not return: it switches away for good.
+ * @param entry index in the function table of a `(arg: usize) => void`
+ * @returns the stack (above 0), or ENOMEM
+ */
+@external("env", "stackCreate")
+export declare function stackCreate(size_bytes: i32, entry: i32, arg: usize): i32;
+
+/** Gives a stack back to the pool. Not the running one. */
+@external("env", "stackFree")
+export declare function stackFree(stack: i32): void;
+
+/** Suspends the running stack and resumes another one. Returns when somebody switches back. */
+@external("env", "stackSwitch")
+export declare function stackSwitch(stack: i32): void;
