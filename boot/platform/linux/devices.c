@@ -1,0 +1,69 @@
+// Devices as a driver sees them: every link is a virtio-net device with Transport.HOST. Its registers:
+//   TRANSPORT 0, 8 bytes, read: features offered        TRANSPORT 8, 8 bytes, read and write: features accepted
+//   CONFIG 0..5: hardware address; 6, 2 bytes: status (1, link up); 10, 2 bytes: MTU (VIRTIO 1.2, 5.1.4)
+// All that can make the kernel write is the rings' (ring.c); no register here holds an address or a length.
+#include <string.h>
+#include "host.h"
+
+#define KIND_VIRTIO_NET 1u
+#define TRANSPORT_HOST 5u
+#define REGION_TRANSPORT 0u
+#define REGION_CONFIG 1u
+#define OFFERED 0u
+#define ACCEPTED 8u
+#define ERROR_PERM ((u32)-1)
+#define ERROR_NODEV ((u32)-19)
+#define NOTHING (~0ull)
+
+u32 w2c_env_devCount(struct core* core) {
+  (void)core;
+  return host_link_count;
+}
+
+u32 w2c_env_devKind(struct core* core, u32 device) {
+  (void)core;
+  return device < host_link_count ? KIND_VIRTIO_NET : 0;
+}
+
+void w2c_env_devReset(struct core* core, u32 device) {
+  (void)core;
+  if (device >= host_link_count) return;
+  ring_reset_device(device);
+  link_accept(&host_links[device], 0);
+  host_links[device].open = false;
+}
+
+u32 w2c_env_devOpen(struct core* core, u32 device) {
+  if (device >= host_link_count) return ERROR_NODEV;
+  w2c_env_devReset(core, device);
+  host_links[device].open = true;
+  return TRANSPORT_HOST;
+}
+
+u64 w2c_env_regRead(struct core* core, u32 device, u32 region, u32 offset, u32 width) {
+  (void)core;
+  if (device >= host_link_count || (width != 1 && width != 2 && width != 4 && width != 8)) return NOTHING;
+  const struct link* link = &host_links[device];
+  if (region == REGION_TRANSPORT) {
+    if (width != 8) return NOTHING;
+    return offset == OFFERED ? link->offered : offset == ACCEPTED ? link->accepted : NOTHING;
+  }
+  struct { u8 mac[6]; u16 status, pairs, mtu; } config = {.status = link->gone ? 0 : 1, .pairs = 1, .mtu = (u16)link->mtu_bytes};
+  memcpy(config.mac, link->mac, 6);
+  if (region != REGION_CONFIG || offset > sizeof config || width > sizeof config - offset) return NOTHING;
+  u64 value = 0;
+  memcpy(&value, (const u8*)&config + offset, width);
+  return value;
+}
+
+u32 w2c_env_regWrite(struct core* core, u32 device, u32 region, u32 offset, u32 width, u64 value) {
+  (void)core;
+  if (device >= host_link_count) return ERROR_NODEV;
+  if (region != REGION_TRANSPORT || offset != ACCEPTED || width != 8) return ERROR_PERM;
+  return link_accept(&host_links[device], value) ? 0 : HOST_EINVAL;
+}
+
+void w2c_env_irqUnmask(struct core* core, u32 device) {
+  (void)core;
+  (void)device;
+}

@@ -1,0 +1,185 @@
+// The device side of hosted rings: what QEMU does for a virtio-net device, as system calls on a link.
+//
+//   driver   ringPost -> available[] --ringFlush--> published     (inline.h)
+//   device   published -> link_send / link_receive -> used ring -> driver (reads it in linear memory)
+//
+// Receive uses mergeable buffers when accepted: a frame fills as many posted chains as it needs (VIRTIO 1.2, 5.1.6.4).
+// Invariants: a chain is walked at most GATHER_MAX steps; `used->index` is stored after the entries that it covers; an
+// interrupt (a bit of the pending word) is raised once for each ringArm.
+#include <string.h>
+#include "host.h"
+
+#define GATHER_MAX 256
+#define ERROR_NODEV ((u32)-19)
+#define ERROR_INVAL HOST_EINVAL
+#define FORMAT_VIRTIO_SPLIT 1u
+#define QUEUE_RECEIVE 0u
+#define QUEUE_TRANSMIT 1u
+
+struct ring_used {
+  u16 flags, index;
+  struct { u32 id, length; } entries[RING_ENTRIES_MAX];
+};
+
+struct ring host_rings[HOST_RINGS];
+
+// Lists for one frame; one more element than GATHER_MAX each for what link.c and receive() add.
+static struct iovec parts[GATHER_MAX + 3];
+static u64 capacity[GATHER_MAX];
+// Catches the tail of a frame that is longer than what is posted, so that its true length is known.
+static u8 overflow[FRAME_MAX_BYTES];
+
+static u16 head_at(const struct ring* ring, u16 index) { return ring->available[index & (ring->entries - 1)]; }
+
+// Appends the chain at `slot` to parts; its bytes, or 0 when it does not fit.
+static u64 gather(struct core* core, const struct ring* ring, u32 slot, int* count) {
+  u64 bytes = 0;
+  for (int n = *count; n < GATHER_MAX; slot = ring->descriptors[slot].next) {
+    const struct ring_descriptor* descriptor = &ring->descriptors[slot];
+    parts[n++] = (struct iovec){core_pointer(core, descriptor->offset), descriptor->length};
+    bytes += descriptor->length;
+    if (descriptor->more) continue;
+    *count = n;
+    return bytes;
+  }
+  return 0;
+}
+
+static void complete(struct ring* ring, u32 head, u32 length) {
+  u16 at = ring->completed & (u16)(ring->entries - 1);
+  ring->used->entries[at].id = head;
+  ring->used->entries[at].length = length;
+  ring->completed++;
+}
+
+static void publish(struct core* core, struct ring* ring) {
+  __atomic_store_n(&ring->used->index, ring->completed, __ATOMIC_RELEASE);
+  if (ring->armed && (s16)(ring->completed - ring->threshold) >= 0) {
+    ring->armed = false;
+    __atomic_fetch_or(&core->pending, 1u << ring->device, __ATOMIC_RELAXED);
+  }
+}
+
+void ring_transmit(struct core* core, struct ring* ring) {
+  struct link* link = &host_links[ring->device];
+  ring->blocked = false;
+  while (ring->taken != ring->published) {
+    u16 head = head_at(ring, ring->taken);
+    int count = 0;
+    enum link_result result = gather(core, ring, head, &count) ? link_send(link, parts, count) : LINK_LOST;
+    if (result == LINK_AGAIN) {
+      ring->blocked = true;
+      break;
+    }
+    if (result == LINK_LOST) link->lost_refused++;
+    ring->taken++;
+    complete(ring, head, 0);
+  }
+  publish(core, ring);
+}
+
+// Longest frame with its header that the link may give now.
+static u32 longest(const struct link* link) {
+  bool large = link->accepted & (VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6);
+  return NET_HEADER_BYTES + (large ? FRAME_MAX_BYTES : link->mtu_bytes + FRAME_HEADER_BYTES);
+}
+
+static void receive(struct core* core, struct ring* ring) {
+  struct link* link = &host_links[ring->device];
+  bool mergeable = link->accepted & VIRTIO_NET_F_MRG_RXBUF;
+  u32 wanted = longest(link);
+  u16 before = ring->completed;
+  for (u32 turn = 0; turn < ring->entries && ring->taken != ring->published && !link->gone; turn++) {
+    int count = 0;
+    u64 room = 0;
+    u16 chains = 0;
+    while (room < wanted && (u16)(ring->published - ring->taken) != chains && chains < GATHER_MAX) {
+      u64 bytes = gather(core, ring, head_at(ring, ring->taken + chains), &count);
+      if (!bytes) break;
+      capacity[chains++] = bytes;
+      room += bytes;
+      if (!mergeable) break;
+    }
+    if (!chains || parts[0].iov_len < NET_HEADER_BYTES) {   // a chain that can hold no frame goes back empty
+      complete(ring, head_at(ring, ring->taken++), 0);
+      continue;
+    }
+    // Too little is posted for the longest frame: let the driver refill first, if it has something to take back.
+    if (room < wanted && mergeable && ring->completed != before) break;
+    if (room < wanted) parts[count++] = (struct iovec){overflow, sizeof overflow};
+    struct net_header* header = parts[0].iov_base;
+    u32 bytes;
+    enum link_result result = link_receive(link, parts, count, room, &bytes);
+    if (result == LINK_AGAIN) break;
+    if (result == LINK_LOST) continue;
+    u16 filled = 0;
+    while (bytes) {
+      u32 part = bytes < capacity[filled] ? bytes : (u32)capacity[filled];
+      complete(ring, head_at(ring, ring->taken++), part);
+      bytes -= part;
+      filled++;
+    }
+    header->buffers = filled;
+  }
+  publish(core, ring);
+}
+
+u32 w2c_env_ringCreate(struct core* core, u32 device, u32 queue, u32 format, u32 entries) {
+  if (device >= host_link_count || !host_links[device].open) return ERROR_NODEV;
+  if (format != FORMAT_VIRTIO_SPLIT || queue > QUEUE_TRANSMIT) return ERROR_INVAL;
+  if (entries < 8 || entries > RING_ENTRIES_MAX || (entries & (entries - 1))) return ERROR_INVAL;
+  u32 id = 2 * device + queue;
+  struct ring* ring = &host_rings[id];
+  if (ring->owner) return ERROR_INVAL;
+  u32 bytes_each;
+  u8* native = memory_rings(&bytes_each);
+  *ring = (struct ring){
+      .owner = core,
+      .device = device,
+      .entries = entries,
+      .writes = queue == QUEUE_RECEIVE,
+      .write_low = LINEAR_POOL,
+      .write_high = host_pool_end,
+      .used = (struct ring_used*)(native + (u64)id * bytes_each),
+      .used_offset = (u32)(LINEAR_RINGS + (u64)id * bytes_each),
+  };
+  memset(ring->used, 0, bytes_each);
+  return id;
+}
+
+u32 w2c_env_ringEntries(struct core* core, u32 id) {
+  struct ring* ring = host_ring(core, id);
+  return ring ? ring->entries : 0;
+}
+
+u32 w2c_env_ringCompletions(struct core* core, u32 id) {
+  struct ring* ring = host_ring(core, id);
+  return ring ? ring->used_offset : 0;
+}
+
+void w2c_env_ringFlush(struct core* core, u32 id) {
+  struct ring* ring = host_ring(core, id);
+  if (!ring) return;
+  ring->published = ring->posted;
+  if (!ring->writes) ring_transmit(core, ring);
+}
+
+void w2c_env_ringPoll(struct core* core, u32 id) {
+  struct ring* ring = host_ring(core, id);
+  if (!ring) return;
+  if (ring->writes) receive(core, ring);
+  else if (ring->blocked) ring_transmit(core, ring);
+}
+
+void w2c_env_ringArm(struct core* core, u32 id, u32 index, u32 on) {
+  struct ring* ring = host_ring(core, id);
+  if (!ring) return;
+  ring->armed = on;
+  ring->threshold = (u16)(index + 1);  // the index behind the completion waited for
+  if (on) publish(core, ring);
+}
+
+void ring_reset_device(u32 device) {
+  host_rings[2 * device].owner = NULL;
+  host_rings[2 * device + 1].owner = NULL;
+}
