@@ -12,7 +12,9 @@ void w2c_env_abort(struct core*, u32 message, u32 file, u32 line, u32 column);  
 
 u64 w2c_env_info(struct core*, u32 key);
 
-u64 w2c_env_clockMonotonic(struct core*);                            // inline where it is a few instructions
+#ifndef CLOCK_INLINE  // pc: a few instructions, in its inline.h
+u64 w2c_env_clockMonotonic(struct core*);
+#endif
 u64 w2c_env_clockWall(struct core*);
 void w2c_env_random(struct core*, u32 data, u32 length);
 
@@ -37,9 +39,13 @@ void w2c_env_irqUnmask(struct core*, u32 dev);
 u32 w2c_env_stackCreate(struct core*, u32 size, u32 entry, u32 arg);
 void w2c_env_stackFree(struct core*, u32 stack);
 void w2c_env_stackSwitch(struct core*, u32 stack);
+u32 w2c_env_stackCount(struct core*);
+u32 w2c_env_stackScan(struct core*, u32 stack, u32 skip, u32 target, u32 capacity, u32 low, u32 high);
 
 // ---- what common/ needs from a platform, besides
 
+// The core that runs this code.
+struct core* this_core(void);
 // Writes to the console without a core, also from a panic.
 void console_write(const char* text, size_t length);
 // Backs [core->heap_mapped, end) of the heap with zeroed memory; false when there is none.
@@ -57,6 +63,4 @@ _Noreturn void machine_exit(int status);
 _Noreturn void core_main(struct core* core);
 // Reports `reason` with a backtrace from (pc, frame) and ends what must end. `detail`: the faulting offset, if any.
 _Noreturn void trap_report(struct core* core, enum trap reason, u64 detail, u64 pc, u64 frame);
-// "function+0x12" for an address of the image, from the compact table; false for an address that is in no function.
-bool symbol_name(u64 address, char* out, size_t size);
 void print_backtrace(u64 pc, u64 frame);
