@@ -1,0 +1,107 @@
+// What the stack counts: one number for each thing that happens to packets, each drop with its reason. Names are those of the
+// MIBs (RFC 2863, RFC 4293, RFC 4022, RFC 4113) and of Linux where the MIBs have none.
+//
+// Invariant: `COUNTER_NAMES` has the fields of `Counters` in their order; the constructor of Stack asserts that they are as many.
+
+@unmanaged
+export class Counters {
+  // link
+  ifInPackets: u64;
+  ifInOctets: u64;
+  ifInDiscards: u64;
+  ifInErrors: u64;
+  ifInUnknownProtos: u64;
+  ifInForeign: u64;
+  ifOutPackets: u64;
+  ifOutOctets: u64;
+  ifOutDiscards: u64;
+  // neighbours
+  arpInRequests: u64;
+  arpInReplies: u64;
+  arpInErrors: u64;
+  arpInIgnored: u64;
+  arpOutRequests: u64;
+  arpOutReplies: u64;
+  arpConflicts: u64;
+  neighbourFailed: u64;
+  neighbourQueueDrops: u64;
+  neighbourTableFull: u64;
+  // IP
+  ipInReceives: u64;
+  ipInHdrErrors: u64;
+  ipInCsumErrors: u64;
+  ipInAddrErrors: u64;
+  ipInMartians: u64;
+  ipInUnknownProtos: u64;
+  ipInDelivers: u64;
+  ipInTruncated: u64;
+  ipForwDatagrams: u64;
+  ipOutRequests: u64;
+  ipOutNoRoutes: u64;
+  ipOutDiscards: u64;
+  ipReasmReqds: u64;
+  ipReasmOKs: u64;
+  ipReasmFails: u64;
+  ipReasmTimeout: u64;
+  ipReasmOverlaps: u64;
+  ipFragOKs: u64;
+  ipFragFails: u64;
+  ipFragCreates: u64;
+  // ICMP
+  icmpInMsgs: u64;
+  icmpInErrors: u64;
+  icmpInCsumErrors: u64;
+  icmpInEchos: u64;
+  icmpInDestUnreachs: u64;
+  icmpInIgnored: u64;
+  icmpOutMsgs: u64;
+  icmpOutEchoReps: u64;
+  icmpOutErrors: u64;
+  icmpOutRateLimited: u64;
+  // UDP
+  udpInDatagrams: u64;
+  udpNoPorts: u64;
+  udpInErrors: u64;
+  udpInCsumErrors: u64;
+  udpRcvbufErrors: u64;
+  udpOutDatagrams: u64;
+  udpOutErrors: u64;
+  // DHCP
+  dhcpInMessages: u64;
+  dhcpInErrors: u64;
+  dhcpOutMessages: u64;
+  // the stack itself
+  loopbackDrops: u64;
+  noBuffers: u64;
+  noticesLost: u64;
+}
+
+export const COUNTER_NAMES: StaticArray<string> = [
+  "IfInPackets", "IfInOctets", "IfInDiscards", "IfInErrors", "IfInUnknownProtos", "IfInForeign", "IfOutPackets", "IfOutOctets",
+  "IfOutDiscards",
+  "ArpInRequests", "ArpInReplies", "ArpInErrors", "ArpInIgnored", "ArpOutRequests", "ArpOutReplies", "ArpConflicts",
+  "NeighbourFailed", "NeighbourQueueDrops", "NeighbourTableFull",
+  "IpInReceives", "IpInHdrErrors", "IpInCsumErrors", "IpInAddrErrors", "IpInMartians", "IpInUnknownProtos", "IpInDelivers",
+  "IpInTruncated", "IpForwDatagrams", "IpOutRequests", "IpOutNoRoutes", "IpOutDiscards", "IpReasmReqds", "IpReasmOKs", "IpReasmFails",
+  "IpReasmTimeout", "IpReasmOverlaps", "IpFragOKs", "IpFragFails", "IpFragCreates",
+  "IcmpInMsgs", "IcmpInErrors", "IcmpInCsumErrors", "IcmpInEchos", "IcmpInDestUnreachs", "IcmpInIgnored", "IcmpOutMsgs",
+  "IcmpOutEchoReps", "IcmpOutErrors", "IcmpOutRateLimited",
+  "UdpInDatagrams", "UdpNoPorts", "UdpInErrors", "UdpInCsumErrors", "UdpRcvbufErrors", "UdpOutDatagrams", "UdpOutErrors",
+  "DhcpInMessages", "DhcpInErrors", "DhcpOutMessages",
+  "LoopbackDrops", "NoBuffers", "NoticesLost",
+];
+
+/** Counters, all zero. */
+export function newCounters(): Counters {
+  const bytes = offsetof<Counters>();
+  assert(bytes == <usize>COUNTER_NAMES.length * 8);
+  const at = heap.alloc(bytes);
+  memory.fill(at, 0, bytes);
+  return changetype<Counters>(at);
+}
+
+/** Value of the counter whose name stands at `index` of COUNTER_NAMES. */
+export function counterAt(counters: Counters, index: i32): u64 {
+  assert(<u32>index < <u32>COUNTER_NAMES.length);
+  return load<u64>(changetype<usize>(counters) + <usize>index * 8);
+}

@@ -1,0 +1,12 @@
+// The public face of net/: what appliances, services and tests import.
+
+export { Counters, COUNTER_NAMES, counterAt } from "./counters";
+export { NetDevice, Offload } from "./device";
+export { Limits, LogFunction, Stack, stackAt } from "./stack";
+export { DhcpPort, Interface, InterfaceAddress } from "./link/interface";
+export {
+  formatAddress, isLinkLocal, isMulticast, isUnspecified, isV4, ParsedAddress, parseAddress, samePrefix, v4,
+} from "./ip/address";
+export { newRoute, Route, ROUTE_BYTES, RouteKind, RouteOption } from "./ip/route";
+export { IcmpError, Transport } from "./ip/transport";
+export { formatMac, loadMac } from "./wire/ethernet";

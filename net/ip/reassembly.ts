@@ -1,0 +1,249 @@
+// Reassembly of IPv4 fragments (RFC 791, 3.2; RFC 815's idea of holes as a sorted list without overlaps).
+//
+// Invariants
+// 1. A datagram's fragments are sorted by offset and do not overlap. One that is received twice is dropped; one that overlaps others in any other
+//    way drops the whole datagram (as RFC 5722 for IPv6: nobody honest sends it).
+// 2. So the datagram is whole when the end is known and the bytes received are as many: no scan.
+// 3. At most `reassemblies` datagrams and `reassemblyPackets` buffers are held; a new datagram pushes out the oldest.
+// 4. A datagram has at most MAX_FRAGMENTS fragments: what a Packet can hold as slices, and 16 of 1,480 bytes are 23 KB.
+
+import { MAX_SLICES, Packet } from "../../runtime/memory/packet";
+import { Timer } from "../../runtime/loop/timer";
+import { addRange } from "../range";
+import { Limits, stackAt } from "../stack";
+import { IcmpType } from "../wire/icmp";
+import { IPV4_MF, ipv4Dst, ipv4Fragment, ipv4HeaderBytes, ipv4Id, ipv4Protocol, ipv4Src, rewriteIpv4 } from "../wire/ipv4";
+import { sendIcmpError } from "./icmp";
+
+/** RFC 1122, 3.3.2 wants 60 s or more; Linux keeps 30 s, as memory held for a sender that has gone is an attacker's. */
+const TIMEOUT_NS: i64 = 30_000_000_000;
+const MAX_FRAGMENTS: u32 = MAX_SLICES + 1;
+const MAX_PAYLOAD: u32 = 65535 - 20;
+const UNKNOWN: u32 = u32.MAX_VALUE;
+
+@unmanaged
+class Datagram {
+  /** Next in the hash chain or the free list; neighbours by age. */
+  chain: Datagram | null;
+  older: Datagram | null;
+  younger: Datagram | null;
+  /** Fragments by offset: `data` at the IP header, `cookie` the offset of their payload, `cookie2` its end, `l4` the header's length. */
+  head: Packet | null;
+  tail: Packet | null;
+  stack: u32;
+  /** Source and destination; id and protocol. */
+  addresses: u64;
+  key: u64;
+  fragments: u32;
+  buffers: u32;
+  received: u32;
+  /** Payload bytes of the whole, or UNKNOWN. */
+  end: u32;
+
+  @inline get timer(): Timer {
+    return changetype<Timer>(changetype<usize>(this) + offsetof<Datagram>());
+  }
+}
+
+const ENTRY_BYTES: usize = (offsetof<Datagram>() + offsetof<Timer>() + 7) & ~7;
+
+export class Reassembly {
+  private readonly buckets: usize;
+  private readonly mask: u32;
+  private freeList: Datagram | null = null;
+  private oldest: Datagram | null = null;
+  private youngest: Datagram | null = null;
+  private readonly bufferLimit: u32;
+  /** Datagrams in work, and the buffers they hold. */
+  count: u32 = 0;
+  buffers: u32 = 0;
+
+  constructor(private readonly stackId: u32, limits: Limits) {
+    const n = max<u32>(limits.reassemblies, 2);
+    const entries = heap.alloc(<usize>n * ENTRY_BYTES);
+    memory.fill(entries, 0, <usize>n * ENTRY_BYTES);
+    for (let i: u32 = 0; i < n; i++) {
+      const d = changetype<Datagram>(entries + <usize>i * ENTRY_BYTES);
+      d.stack = stackId;
+      d.timer.init(onTimeout, changetype<usize>(d));
+      d.chain = this.freeList;
+      this.freeList = d;
+    }
+    const buckets = <u32>1 << (32 - clz<u32>(n - 1));
+    this.mask = buckets - 1;
+    this.buckets = heap.alloc(<usize>buckets * sizeof<usize>());
+    memory.fill(this.buckets, 0, <usize>buckets * sizeof<usize>());
+    this.bufferLimit = limits.reassemblyPackets;
+  }
+
+  /** Takes a fragment (`data` at its checked IPv4 header). Gives the whole packet when it was the last one, else null. Owns the fragment. */
+  add(p: Packet): Packet | null {
+    const counters = stackAt(this.stackId).counters;
+    counters.ipReasmReqds++;
+    const h = p.data;
+    const header = ipv4HeaderBytes(h);
+    const word = ipv4Fragment(h);
+    const offset = (word & 0x1fff) << 3;
+    const bytes = p.totalLen - header;
+    const more = (word & IPV4_MF) != 0;
+    const end = offset + bytes;
+    // RFC 791: all but the last carry a multiple of 8 bytes; the whole fits the length field ("ping of death").
+    if (bytes == 0 || (more && (bytes & 7) != 0) || end > MAX_PAYLOAD || (!more && bytes > MAX_PAYLOAD)) {
+      counters.ipReasmFails++;
+      p.free();
+      return null;
+    }
+    const d = this.findOrAdd(h);
+    const cost = 1 + p.sliceCount;
+    if (
+      d.fragments == MAX_FRAGMENTS ||
+      this.buffers + cost > this.bufferLimit ||
+      (more ? end > d.end : d.end != UNKNOWN ? d.end != end : d.tail != null && d.tail!.cookie2 > end)
+    ) {
+      return this.fail(d, p);
+    }
+    p.l4 = <u16>header;
+    p.cookie = offset;
+    p.cookie2 = end;
+    // Mostly they come in order: behind the tail. Else the place is sought, among at most MAX_FRAGMENTS.
+    let before = d.tail;
+    if (before != null && before.cookie >= offset) {
+      before = null;
+      let f = d.head;
+      while (f != null && f.cookie < offset) {
+        before = f;
+        f = f.next;
+      }
+    }
+    const after = before != null ? before.next : d.head;
+    if (after != null && after.cookie == offset && after.cookie2 == end) {
+      p.free();
+      return null;
+    }
+    if ((before != null && before.cookie2 > offset) || (after != null && after.cookie < end)) {
+      counters.ipReasmOverlaps++;
+      return this.fail(d, p);
+    }
+    p.next = after;
+    if (before != null) before.next = p;
+    else d.head = p;
+    if (after == null) d.tail = p;
+    if (!more) d.end = end;
+    d.fragments++;
+    d.received += bytes;
+    d.buffers += cost;
+    this.buffers += cost;
+    return d.received == d.end ? this.join(d) : null;
+  }
+
+  private fail(d: Datagram, p: Packet): Packet | null {
+    stackAt(this.stackId).counters.ipReasmFails++;
+    p.free();
+    this.drop(d);
+    return null;
+  }
+
+  // The first fragment becomes the whole: the payloads of the others are its slices.
+  private join(d: Datagram): Packet | null {
+    const counters = stackAt(this.stackId).counters;
+    const whole = d.head!;
+    let fits = true;
+    for (let f = whole.next; f != null; ) {
+      const next = f.next;
+      const header: u32 = f.l4;
+      if (fits) fits = addRange(whole, f, header, f.totalLen - header);
+      f.free();
+      f = next;
+    }
+    whole.next = null;
+    d.head = null;
+    this.drop(d);
+    if (!fits) {
+      counters.ipReasmFails++;
+      whole.free();
+      return null;
+    }
+    counters.ipReasmOKs++;
+    rewriteIpv4(whole.data, whole.totalLen, ipv4Id(whole.data), 0);
+    return whole;
+  }
+
+  private bucket(addresses: u64, key: u64): usize {
+    return this.buckets + <usize>(stackAt(this.stackId).hash(addresses, key, 0x66726167) & this.mask) * sizeof<usize>();
+  }
+
+  private findOrAdd(h: usize): Datagram {
+    const addresses = (<u64>ipv4Src(h) << 32) | <u64>ipv4Dst(h);
+    const key = (<u64>ipv4Id(h) << 8) | <u64>ipv4Protocol(h);
+    const at = this.bucket(addresses, key);
+    let known = changetype<Datagram | null>(load<usize>(at));
+    while (known != null) {
+      if (known.addresses == addresses && known.key == key) return known;
+      known = known.chain;
+    }
+    const stack = stackAt(this.stackId);
+    if (this.freeList == null) {
+      stack.counters.ipReasmFails++;
+      this.drop(this.oldest!);
+    }
+    const d = this.freeList!;
+    this.freeList = d.chain;
+    d.chain = changetype<Datagram | null>(load<usize>(at));
+    store<usize>(at, changetype<usize>(d));
+    d.addresses = addresses;
+    d.key = key;
+    d.head = null;
+    d.tail = null;
+    d.fragments = 0;
+    d.buffers = 0;
+    d.received = 0;
+    d.end = UNKNOWN;
+    d.older = this.youngest;
+    d.younger = null;
+    if (this.youngest != null) this.youngest!.younger = d;
+    else this.oldest = d;
+    this.youngest = d;
+    this.count++;
+    stack.wheel.set(d.timer, stack.now_ns + TIMEOUT_NS);
+    return d;
+  }
+
+  /** Frees a datagram and what it holds. */
+  private drop(d: Datagram): void {
+    for (let f = d.head; f != null; ) {
+      const next = f.next;
+      f.free();
+      f = next;
+    }
+    this.buffers -= d.buffers;
+    this.count--;
+    stackAt(this.stackId).wheel.cancel(d.timer);
+    let at = this.bucket(d.addresses, d.key);
+    for (let other = changetype<Datagram>(load<usize>(at)); other != d; other = changetype<Datagram>(load<usize>(at))) {
+      at = changetype<usize>(other) + offsetof<Datagram>("chain");
+    }
+    store<usize>(at, changetype<usize>(d.chain));
+    const older = d.older;
+    const younger = d.younger;
+    if (older != null) older.younger = younger;
+    else this.oldest = younger;
+    if (younger != null) younger.older = older;
+    else this.youngest = older;
+    d.chain = this.freeList;
+    this.freeList = d;
+  }
+
+  /** A datagram was not whole in time: its sender is told when the first fragment is there (RFC 1122, 3.3.2). */
+  timeout(d: Datagram): void {
+    const stack = stackAt(this.stackId);
+    stack.counters.ipReasmTimeout++;
+    const first = d.head;
+    if (first != null && first.cookie == 0) sendIcmpError(stack, first, IcmpType.TIME_EXCEEDED, 1, 0);
+    this.drop(d);
+  }
+}
+
+function onTimeout(timer: Timer): void {
+  const d = changetype<Datagram>(timer.context);
+  stackAt(d.stack).ip.reassembly.timeout(d);
+}
