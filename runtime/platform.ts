@@ -270,3 +270,17 @@ export declare function stackFree(stack: i32): void;
 /** Suspends the running stack and resumes another one. Returns when somebody switches back. */
 @external("env", "stackSwitch")
 export declare function stackSwitch(stack: i32): void;
+
+/** Handles of stacks that were ever given out: 0 to `stackCount() - 1`. */
+@external("env", "stackCount")
+export declare function stackCount(): i32;
+
+/**
+ * Finds possible references on a suspended stack (with its saved registers) or, for the running one, in its live frames: the
+ * 4-byte values in [low, high). For the collector's conservative scan.
+ * @param skip how many of them to pass over
+ * @param capacity how many of those that follow to write, as u32, to `target`
+ * @returns how many were written; 0 for a free stack
+ */
+@external("env", "stackScan")
+export declare function stackScan(stack: i32, skip: i32, target: usize, capacity: i32, low: usize, high: usize): i32;

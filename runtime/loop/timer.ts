@@ -85,12 +85,7 @@ export class TimerWheel {
   run(now_ns: i64, budget: u32): u32 {
     const target = <u64>now_ns >> TICK_SHIFT;
     let ran: u32 = 0;
-    for (;;) {
-      const tick = this.nextTick();
-      if (tick > target) {
-        if (target > this.now_ticks) this.now_ticks = target;
-        return ran;
-      }
+    for (let tick = this.nextTick(); tick <= target; tick = this.nextTick()) {
       if (tick > this.now_ticks) this.now_ticks = tick;
       this.cascade();
       const slot = <u32>this.now_ticks & (SLOTS0 - 1);
@@ -101,6 +96,8 @@ export class TimerWheel {
         call_indirect<void>(timer.callback, timer);
       }
     }
+    if (target > this.now_ticks) this.now_ticks = target;
+    return ran;
   }
 
   // The tick at which something has to be done: a timer run, or a slot of a higher level moved down.

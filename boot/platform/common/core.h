@@ -14,6 +14,8 @@ typedef int8_t s8;
 typedef int16_t s16;
 typedef int32_t s32;
 typedef int64_t s64;
+typedef float f32;
+typedef double f64;
 #define WASM_RT_CORE_TYPES_DEFINED
 
 // The generated code knows its import instance as `struct w2c_env`.
@@ -27,9 +29,10 @@ struct core {
   u32 pending;             // bits set by interrupt handlers or signals, taken by the loop; atomic
   u32 running;             // the running stack (stacks.c)
   u32 kernel_depth;        // above 0: a trap is fatal for the core
-  u32 heap_pages;          // 64 KiB pages of linear memory from 0, as memory.size says
   u32 heap_limit_pages;    // memory.grow refuses beyond
-  u64 heap_mapped;         // linear offset up to which the heap is backed by memory
+  u64 heap_mapped;         // linear offset up to which the heap is backed by memory; 0 before the first heap_map
+  void* stacks;            // stacks.c
+  u8* loop_top;            // where the loop's stack begins, as far as the module has used it
 };
 
 // A safe way from an offset to a pointer for bytes that native code only reads or writes within linear memory.

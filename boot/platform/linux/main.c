@@ -21,6 +21,8 @@ enum info {
 #define EXIT_REBOOT 75  // EX_TEMPFAIL: whoever started the process may start it again
 
 struct core* host_core;
+
+struct core* this_core(void) { return host_core; }
 u64 host_entered_ns;
 
 void console_write(const char* text, size_t length) {

@@ -1,0 +1,15 @@
+// Text for the console from places where nothing can be relied on: a fixed buffer, no allocation, no format strings.
+#pragma once
+#include "core.h"
+
+struct text {
+  char bytes[512];
+  u32 length;
+};
+
+void text_string(struct text* text, const char* string);
+void text_bytes(struct text* text, const char* bytes, u32 length);
+void text_hex(struct text* text, u64 value);
+void text_decimal(struct text* text, u64 value);
+// Writes the text to the console and empties it.
+void text_flush(struct text* text);

@@ -1,0 +1,129 @@
+// The toolchain: TypeScript of a service or appliance to images.
+//
+//   asc -> module.wasm -> wasm-opt -> wasm2c -> heddle.c, checked -> clang -> lld -> NAME.elf    (bare metal)
+//                                                                                -> NAME.linux  (hosted)
+// Each step is cached by the hash of what goes into it. When no file has changed since the last build, nothing is run.
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { compileAssemblyScript } from "./assemblyscript.ts";
+import { cached, hash, hashFiles, writeIfChanged } from "./cache.ts";
+import { replacePrologue } from "./generated-c.ts";
+import { buildNative, platformFiles, type Platform, type Profile } from "./native.ts";
+import { BuildError, root, runPackage } from "./process.ts";
+import { packUstar, readFolder } from "./ustar.ts";
+
+export { BuildError } from "./process.ts";
+
+export interface BuildOptions {
+  name: string;
+  /** Folder of the service: main.ts or index.ts, and optionally www/ (embedded). */
+  directory: string;
+  platform: Platform | "both";
+  /** `image`: optimised. `edit`: quick to build and slow to run. */
+  profile: Profile;
+  outDirectory: string;
+  progress: (line: string) => void;
+}
+
+export interface BuildResult {
+  name: string;
+  elf?: string;
+  linux?: string;
+  /** Bytes of each image by its path. */
+  bytes: Record<string, number>;
+}
+
+const FEATURES = ["--enable-bulk-memory", "--enable-bulk-memory-opt", "--enable-sign-ext"].concat([
+  "--enable-nontrapping-float-to-int",
+  "--enable-mutable-globals",
+]);
+// Names are kept for backtraces. `--low-memory-unused`: the first 2 MiB are never addressed, so offsets may be folded.
+const OPTIMISE: Record<Profile, string[]> = {
+  image: ["-O3", "--converge", "-g", "--low-memory-unused", ...FEATURES],
+  edit: ["-O1", "-g", "--low-memory-unused", ...FEATURES],
+};
+
+/** Builds a service or appliance. @throws BuildError for everything that a person can mend */
+export async function build(options: BuildOptions): Promise<BuildResult> {
+  const { name, directory, profile, outDirectory, progress } = options;
+  const main = ["main.ts", "index.ts"].find((file) => existsSync(join(directory, file)));
+  if (!main) throw new BuildError(`${directory}: there is no main.ts and no index.ts here`);
+  const platforms: Platform[] = options.platform === "both" ? ["pc", "linux"] : [options.platform];
+  const outputs = new Map(platforms.map((p) => [p, join(outDirectory, `${name}.${p === "pc" ? "elf" : "linux"}`)]));
+  mkdirSync(outDirectory, { recursive: true });
+
+  const stamp = join(outDirectory, `.stamp-${options.platform}-${profile}.json`);
+  const result = readStamp(stamp, [...outputs.values()]);
+  if (result) return result;
+
+  progress(`${name}: compiling AssemblyScript`);
+  const { wasm, sources } = await compileAssemblyScript(directory, main);
+  const key = hash(wasm, profile, hashFiles([join(root, "boot/toolchain/generated-c.ts"), join(root, "package-lock.json")]));
+  const moduleFolder = join(root, ".cache", "toolchain", `module-${key}`);
+  if (!existsSync(join(moduleFolder, "complete"))) {
+    mkdirSync(moduleFolder, { recursive: true });
+    writeFileSync(join(moduleFolder, "module.wasm"), wasm);
+    progress(`${name}: optimising WebAssembly`);
+    await runPackage("binaryen/bin/wasm-opt", [...OPTIMISE[profile], "module.wasm", "-o", "heddle.wasm"], { cwd: moduleFolder });
+    progress(`${name}: WebAssembly to C`);
+    await runPackage("wabt/bin/wasm2c", ["heddle.wasm", "-o", "heddle.c", "-n", "heddle"], { cwd: moduleFolder });
+    const path = join(moduleFolder, "heddle.c");
+    if (!existsSync(path)) throw new BuildError("wasm2c wrote nothing and said nothing");
+    writeFileSync(path, replacePrologue(readFileSync(path, "latin1")));
+    writeFileSync(join(moduleFolder, "complete"), "");
+  }
+
+  const embeddedFiles: string[] = [];
+  const www = join(directory, "www");
+  if (existsSync(www)) embeddedFiles.push(...listFiles(www));
+  const embedded = await embeddedAssembly(existsSync(www) ? packUstar(readFolder(www, "www/")) : new Uint8Array());
+
+  progress(`${name}: compiling C${profile === "edit" ? ", not optimised" : ""}`);
+  const bytes: Record<string, number> = {};
+  await Promise.all(
+    platforms.map(async (platform) => {
+      const out = outputs.get(platform)!;
+      bytes[out] = await buildNative({ platform, profile, moduleFolder, embedded, out });
+    }),
+  );
+  const built: BuildResult = { name, elf: outputs.get("pc"), linux: outputs.get("linux"), bytes };
+  const inputs = [...sources, ...embeddedFiles, ...platforms.flatMap(platformFiles), ...toolchainFiles()];
+  writeIfChanged(stamp, JSON.stringify({ inputs, www: listing(www), hash: hashFiles(inputs), built }));
+  return built;
+}
+
+// What the last build made, when none of its inputs has changed and its outputs are there.
+function readStamp(stamp: string, outputs: string[]): BuildResult | undefined {
+  if (!existsSync(stamp) || !outputs.every(existsSync)) return undefined;
+  const { inputs, www, hash: old, built } = JSON.parse(readFileSync(stamp, "utf8"));
+  if (www.folder !== undefined && JSON.stringify(listing(www.folder)) !== JSON.stringify(www)) return undefined;
+  return hashFiles(inputs) === old ? built : undefined;
+}
+
+function toolchainFiles(): string[] {
+  const folder = join(root, "boot/toolchain");
+  return [...readdirSync(folder).map((name) => join(folder, name)), join(root, "package-lock.json")];
+}
+
+function listFiles(folder: string): string[] {
+  return readFolder(folder, `${folder}/`).map((entry) => entry.name);
+}
+
+function listing(folder: string): { folder: string; files: string[] } {
+  return { folder, files: existsSync(folder) ? listFiles(folder) : [] };
+}
+
+// Whole pages: sandboxed code sees them mapped.
+async function embeddedAssembly(bundle: Uint8Array): Promise<string> {
+  const data = await cached(hash(bundle), ".ustar", async (path) => writeFileSync(path, bundle));
+  const source = `  .section .embedded, "aR", @progbits
+  .globl heddle_embedded_start, heddle_embedded_end
+  .balign 4096
+heddle_embedded_start:
+${bundle.length > 0 ? `  .incbin ${JSON.stringify(data)}` : ""}
+heddle_embedded_end:
+${bundle.length > 0 ? "  .balign 4096" : ""}
+  .section .note.GNU-stack, "", @progbits
+`;
+  return cached(hash(source), ".S", async (path) => writeFileSync(path, source));
+}

@@ -1,0 +1,117 @@
+// C to an image: clang for each file (cached), lld for the whole, twice, so that the image holds its own table of symbols.
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { cached, hash, hashFiles } from "./cache.ts";
+import { root, run } from "./process.ts";
+import { readSymbols, symbolAssembly } from "./symbols.ts";
+
+export type Platform = "pc" | "linux";
+export type Profile = "image" | "edit";
+
+const COMMON = join(root, "boot/platform/common");
+const platformFolder = (platform: Platform) => join(root, "boot/platform", platform);
+
+const FLAGS = [
+  ...["--target=x86_64-linux-gnu", "-std=gnu11", "-g", "-fno-pic", "-mno-red-zone", "-fno-stack-protector"],
+  // A frame may not jump the guard page, and backtraces follow frame pointers.
+  ...["-fstack-clash-protection", "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer"],
+  ...["-fno-strict-aliasing", "-fno-asynchronous-unwind-tables", "-ffunction-sections", "-fdata-sections"],
+  `-ffile-prefix-map=${root}/=`,
+];
+const PLATFORM_FLAGS: Record<Platform, string[]> = { pc: ["-ffreestanding"], linux: [] };
+const WARNINGS = ["-Wall", "-Wextra", "-Werror"];
+// The module's C is generated: what it looks like is wasm2c's business. Large frames are not: they could jump a guard.
+const MODULE_FLAGS: Record<Profile, string[]> = {
+  image: ["-O2", "-w", "-Wframe-larger-than=2048", "-Werror=frame-larger-than"],
+  edit: ["-O0", "-w"],
+};
+
+/** Extra flags that a source names in a line `// clang: FLAGS` (interrupt handlers: -mgeneral-regs-only). */
+function ownFlags(source: string): string[] {
+  return /^\/\/ clang: (.+)$/m.exec(readFileSync(source, "utf8"))?.[1]?.split(" ") ?? [];
+}
+
+function sourcesOf(folder: string, pattern: RegExp): string[] {
+  return readdirSync(folder)
+    .filter((name) => pattern.test(name))
+    .sort()
+    .map((name) => join(folder, name));
+}
+
+/** All files of the native side of a platform: what a build depends on besides the service. */
+export function platformFiles(platform: Platform): string[] {
+  const pattern = /\.(c|h|S|ld)$/;
+  return [...sourcesOf(COMMON, pattern), ...sourcesOf(platformFolder(platform), pattern)];
+}
+
+async function compile(source: string, key: string, flags: string[]): Promise<string> {
+  return cached(hash(key, hashFiles([source]), ...flags), ".o", async (path) => {
+    await run("clang", [...flags, "-c", source, "-o", path]);
+  });
+}
+
+export interface NativeBuild {
+  platform: Platform;
+  profile: Profile;
+  /** Folder with heddle.c and heddle.h. */
+  moduleFolder: string;
+  /** Assembly that defines the embedded bundle. */
+  embedded: string;
+  /** The image; beside it come `.debug` (DWARF) and `.symbols` (readable list). */
+  out: string;
+}
+
+/** Compiles and links one image. Returns its bytes. */
+export async function buildNative(build: NativeBuild): Promise<number> {
+  const { platform, profile, moduleFolder } = build;
+  const folder = platformFolder(platform);
+  const flags = [...FLAGS, ...PLATFORM_FLAGS[platform], `-I${moduleFolder}`, `-I${COMMON}`, `-I${folder}`];
+  flags.push(`-ffile-prefix-map=${moduleFolder}/=module/`);
+  const headers = hashFiles(platformFiles(platform).filter((path) => path.endsWith(".h")));
+  const moduleHeader = hash(headers, hashFiles([join(moduleFolder, "heddle.h")]));
+
+  const jobs: Promise<string>[] = [
+    compile(join(moduleFolder, "heddle.c"), moduleHeader, [...flags, ...MODULE_FLAGS[profile]]),
+    compile(build.embedded, "", flags),
+  ];
+  for (const source of [...sourcesOf(COMMON, /\.[cS]$/), ...sourcesOf(folder, /\.[cS]$/)]) {
+    const key = basename(source) === "module.c" ? moduleHeader : headers;
+    jobs.push(compile(source, key, [...flags, "-O2", ...WARNINGS, ...ownFlags(source)]));
+  }
+  const objects = await Promise.all(jobs);
+
+  mkdirSync(dirname(build.out), { recursive: true });
+  const full = `${build.out}.debug`;
+  // The table describes the text of the link that holds it, so it is made from the link before; its size changes neither
+  // order nor contents of the text, only, possibly, where it lies: then once more.
+  let table = symbolAssembly([]);
+  let symbols = await linkWith(table, objects, platform, full);
+  for (let turn = 0; turn < 4 && symbols !== table; turn++) {
+    table = symbols;
+    symbols = await linkWith(table, objects, platform, full);
+  }
+  if (symbols !== table) throw new Error("the table of symbols does not settle");
+  await run("llvm-objcopy", ["--strip-all", full, build.out]);
+  await run("llvm-objcopy", ["--only-keep-debug", full, full]);
+  await run("llvm-objcopy", [`--add-gnu-debuglink=${full}`, build.out]);
+  return readFileSync(build.out).length;
+}
+
+async function linkWith(table: string, objects: string[], platform: Platform, out: string): Promise<string> {
+  const tableSource = `${out}.symbols.S`;
+  writeFileSync(tableSource, table);
+  const tableObject = `${out}.symbols.o`;
+  await run("clang", ["--target=x86_64-linux-gnu", "-c", tableSource, "-o", tableObject]);
+  const script = join(platformFolder(platform), "image.ld");
+  if (platform === "pc") {
+    const flags = ["-n", "-static", "--gc-sections", "--build-id=none", "-z", "noexecstack", "-T", script];
+    await run("ld.lld", [...flags, ...objects, tableObject, "-o", out]);
+  } else {
+    const flags = ["-static", "-fuse-ld=lld", "-Wl,--gc-sections", "-Wl,--build-id=none", "-pthread"];
+    await run("clang", [...flags, ...objects, tableObject, "-o", out]);
+  }
+  const symbols = readSymbols(await run("llvm-nm", ["--numeric-sort", "--print-size", out]));
+  writeFileSync(out.replace(/\.debug$/, ".symbols"), symbols.map((s) => `${s.address.toString(16)} ${s.name}\n`).join(""));
+  await run("rm", ["-f", tableSource, tableObject]);
+  return symbolAssembly(symbols);
+}

@@ -1,0 +1,7 @@
+// Configuration: bundles, the document, sections with every mistake reported, values with units.
+export { Bundle, BundleFile } from "./ustar";
+export { Bundles, openBundles } from "./bundles";
+export { Configuration, loadConfiguration, printProblems } from "./configuration";
+export { isHostname, MachineConfiguration, readMachine } from "./machine";
+export { Section, Source } from "./section";
+export { INVALID, parseCount, parseDuration, parseRate, parseShare, parseSize } from "./values";

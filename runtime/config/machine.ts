@@ -1,0 +1,55 @@
+// The parts of a configuration that concern the machine itself, common to all appliances: version, hostname, log.
+
+import { configureLog, LogLevel } from "../log";
+import { Section } from "./section";
+
+export class MachineConfiguration {
+  hostname: string = "";
+  logLevel: i32 = LogLevel.INFO;
+  logConsole: bool = true;
+
+  apply(): void {
+    configureLog(this.logLevel, this.logConsole);
+  }
+}
+
+/** Reads the machine's keys of the root. */
+export function readMachine(root: Section): MachineConfiguration {
+  const machine = new MachineConfiguration();
+  root.count("version", 1, 1, 1);
+  machine.hostname = readHostname(root);
+  const log = root.section("log");
+  machine.logLevel = log.choice("level", ["error", "warn", "info", "debug"], LogLevel.INFO);
+  machine.logConsole = log.flag("console", true);
+  log.notYet(["ring", "syslog"]);
+  log.finish();
+  root.notYet(["routes", "time", "cores", "management"]);
+  return machine;
+}
+
+/** A host name of RFC 1123, section 2.1: labels of letters, digits and inner hyphens, 63 characters each, 253 in all. */
+function readHostname(root: Section): string {
+  const hostname = root.text("hostname", "", "a host name");
+  if (hostname.length > 0 && !isHostname(hostname)) {
+    root.source.wrong(root.get("hostname"), "a host name: letters, digits and hyphens, parts of at most 63 separated by dots");
+    return "";
+  }
+  return hostname;
+}
+
+/** Whether a text is a host name. */
+export function isHostname(text: string): bool {
+  if (text.length == 0 || text.length > 253) return false;
+  const labels = text.split(".");
+  for (let i = 0; i < labels.length; i++) {
+    const label = labels[i];
+    const n = label.length;
+    if (n == 0 || n > 63 || label.charCodeAt(0) == 0x2d || label.charCodeAt(n - 1) == 0x2d) return false;
+    for (let k = 0; k < n; k++) {
+      const c = label.charCodeAt(k);
+      const lower = c | 0x20;
+      if (!((lower >= 0x61 && lower <= 0x7a) || (c >= 0x30 && c <= 0x39) || c == 0x2d)) return false;
+    }
+  }
+  return true;
+}

@@ -1,0 +1,25 @@
+// The runtime's public face.
+export * from "./errors";
+export {
+  BundleSource,
+  clockMonotonic,
+  clockWall,
+  consoleWrite,
+  DeviceKind,
+  devCount,
+  devKind,
+  exit,
+  info,
+  Info,
+  LOOP_STACK,
+  panic,
+  Pending,
+  random,
+  reboot,
+  stackCreate,
+  stackFree,
+  stackSwitch,
+} from "./platform";
+export * from "./memory/packet";
+export { Timer, TimerCallback, TimerWheel, TICK_SHIFT } from "./loop/timer";
+export { addSource, loopHalts, loopNow, loopTurns, onShutdown, runLoop, Source, stopLoop, timers } from "./loop/loop";

@@ -1,0 +1,121 @@
+// The event loop of a core, to which interrupts are deferred.
+//
+//   turn:  take the pending word -> poll devices in batches -> run due timers -> run ready fibers
+//          -> send what they queued, one notification a device -> collect a little -> halt, if nothing is left
+//
+// Invariants
+// 1. Every source has a budget in a turn, so that none starves another; a source with work left says so and the loop does
+//    not halt.
+// 2. An interrupt that comes after the pending word was taken makes `wait` return at once.
+// 3. `loopNow()` is read once a turn: everything that happens in a turn happens at one time.
+
+import { clockMonotonic, Pending, pendingTake, wait } from "../platform";
+import { collectDue, collectStep } from "../memory/collector";
+import { TimerWheel } from "./timer";
+
+/** Timers run in a turn, at most. */
+const TIMER_BUDGET: u32 = 1024;
+/** Objects that the collector looks at in a turn, at most. */
+const COLLECT_BUDGET: u32 = 2048;
+
+/** A source of work: a device driver, the network stack, the fiber scheduler. */
+export abstract class Source {
+  /**
+   * Does what is there to do, up to the source's own budget.
+   * @param pending bits of the pending word of this turn; a source looks only at its own, and may poll without
+   * @returns true when there is more to do at once
+   */
+  abstract poll(pending: i32, now_ns: i64): bool;
+
+  /** Called at the end of a turn, after all sources were polled: hand over what was queued. */
+  flush(): void {}
+
+  /**
+   * Called before the core halts: arm the interrupt.
+   * @returns true when there is work after all, so that the core must not halt
+   */
+  arm(): bool {
+    return false;
+  }
+
+  /** When the source wants its turn although nothing raises an interrupt: its own timers. Monotonic, ns. */
+  deadline(): i64 {
+    return i64.MAX_VALUE;
+  }
+}
+
+let now_ns: i64 = 0;
+let running = false;
+const sources: Source[] = [];
+let wheel: TimerWheel | null = null;
+let shutdownHandler: Source | null = null;
+
+/** Turns of the loop, and times that it halted. */
+export let loopTurns: u64 = 0;
+export let loopHalts: u64 = 0;
+
+/** Monotonic time at the start of this turn, ns. */
+@inline
+export function loopNow(): i64 {
+  return now_ns;
+}
+
+/** The core's timers. */
+export function timers(): TimerWheel {
+  let w = wheel;
+  if (w == null) {
+    now_ns = clockMonotonic();
+    w = new TimerWheel(now_ns);
+    wheel = w;
+  }
+  return w;
+}
+
+/** Adds a source; sources are polled in the order in which they were added. */
+export function addSource(source: Source): void {
+  sources.push(source);
+}
+
+/** Names who is polled once with `Pending.SHUTDOWN` when the machine is to end; without, the loop ends. */
+export function onShutdown(handler: Source): void {
+  shutdownHandler = handler;
+}
+
+/** Ends the loop after this turn. */
+export function stopLoop(): void {
+  running = false;
+}
+
+/** Runs the loop until `stopLoop`. */
+export function runLoop(): void {
+  const w = timers();
+  running = true;
+  while (running) {
+    const pending = pendingTake();
+    now_ns = clockMonotonic();
+    loopTurns++;
+    if (pending & Pending.SHUTDOWN) {
+      const handler = shutdownHandler;
+      if (handler == null) return;
+      handler.poll(pending, now_ns);
+    }
+    const ran = w.run(now_ns, TIMER_BUDGET);
+    let more = ran == TIMER_BUDGET;
+    const count = sources.length;
+    for (let i = 0; i < count; i++) {
+      if (unchecked(sources[i]).poll(pending, now_ns)) more = true;
+    }
+    for (let i = 0; i < count; i++) unchecked(sources[i]).flush();
+    collectStep(COLLECT_BUDGET);
+    if (more || !running || collectDue()) continue;
+    let deadline = w.nextDeadline();
+    for (let i = 0; i < count; i++) {
+      const source = unchecked(sources[i]);
+      if (source.arm()) more = true;
+      deadline = min(deadline, source.deadline());
+    }
+    if (more) continue;
+    loopHalts++;
+    wait(deadline);
+  }
+}

@@ -1,0 +1,17 @@
+// The garbage collector's face for the loop: rt/tcms.ts has it. Under another runtime (unit tests in V8) nothing is done.
+
+/** Does a part of a collection when one is due, at most about `budget` objects' worth. Only from the loop's stack. */
+export function collectStep(budget: u32): void {
+  // @ts-ignore: defined by rt/tcms.ts
+  if (isDefined(__collect_due)) {
+    // @ts-ignore: defined by rt/tcms.ts
+    if (__collect_due()) __collect_step(budget);
+  }
+}
+
+/** Whether a collection is under way or due: the loop then does not halt. */
+export function collectDue(): bool {
+  // @ts-ignore: defined by rt/tcms.ts
+  if (isDefined(__collect_due)) return __collect_due();
+  return false;
+}
