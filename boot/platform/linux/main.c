@@ -23,6 +23,7 @@ enum info {
 struct core* host_core;
 
 struct core* this_core(void) { return host_core; }
+
 u64 host_entered_ns;
 
 void console_write(const char* text, size_t length) {

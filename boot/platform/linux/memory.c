@@ -31,9 +31,9 @@ u64 host_memory_bytes;
 u32 host_bundle_bytes, host_embedded_offset, host_embedded_bytes;
 static u8* rings_native;
 
-// The bundle embedded when the image was built (image.ld); both 0 when nothing defines them.
-extern const u8 embedded_begin[] __attribute__((weak));
-extern const u8 embedded_end[] __attribute__((weak));
+// The bundle embedded when the image was built (boot/toolchain).
+extern const u8 heddle_embedded_start[] __attribute__((weak));
+extern const u8 heddle_embedded_end[] __attribute__((weak));
 
 static u64 round_up(u64 value, u64 step) { return (value + step - 1) & ~(step - 1); }
 
@@ -91,13 +91,13 @@ static void create_content(struct core* core, const char* config) {
     host_bundle_bytes = (u32)length;
     end = round_up(length, STEP_BYTES);
   }
-  u64 embedded = (u64)(embedded_end - embedded_begin);
+  u64 embedded = (u64)(heddle_embedded_end - heddle_embedded_start);
   if (embedded) {
     if (end + round_up(embedded, PAGE_BYTES) > room) fail("%s: no room for the image's own files beside it", config);
     host_embedded_offset = (u32)(LINEAR_CONTENT + end);
     host_embedded_bytes = (u32)embedded;
     make_accessible(content + end, round_up(embedded, PAGE_BYTES));
-    memcpy(content + end, embedded_begin, embedded);
+    memcpy(content + end, heddle_embedded_start, embedded);
     if (!bundle_seal(content + end, embedded)) fail("the files embedded in this image are damaged; build it again");
     end += round_up(embedded, PAGE_BYTES);
   }
