@@ -12,7 +12,7 @@ import { Section, Source } from "./section";
 const EMPTY = String.UTF8.encode("{}");
 
 export class Configuration {
-  readonly problems: Problems = new Problems();
+  readonly problems: Problems;
   readonly document: JsonDocument;
   readonly source: Source;
   readonly root: Section;
@@ -23,10 +23,14 @@ export class Configuration {
     text: usize,
     length_bytes: u32,
   ) {
-    this.document = parseJson(text, length_bytes, this.problems);
-    this.source = new Source(this.document, this.problems);
+    const problems = new Problems();
+    const document = parseJson(text, length_bytes, problems);
+    const source = new Source(document, problems);
+    this.problems = problems;
+    this.document = document;
+    this.source = source;
     // After a syntax error the rest would only be guessed at.
-    this.root = new Section(this.source, this.problems.count == 0 ? this.document.root : 0);
+    this.root = new Section(source, problems.count == 0 ? document.root : 0);
   }
 
   /** Whether there was no mistake; each one as a line. */

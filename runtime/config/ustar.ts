@@ -37,9 +37,8 @@ export class Bundle {
     private address: usize,
     private length_bytes: u32,
   ) {
-    if (length_bytes == 0) return;
     if (isJsonText(address, length_bytes)) this.add("config.json", address, length_bytes, 0);
-    else this.read();
+    else if (length_bytes > 0) this.read();
   }
 
   /** The file of that path, or null. */
@@ -170,5 +169,5 @@ function isJsonText(at: usize, length_bytes: u32): bool {
     const c = load<u8>(at + i);
     if (c != 0x20 && c != 0x09 && c != 0x0a && c != 0x0d) return c == 0x7b || c == 0x5b;
   }
-  return true; // nothing but white space: an empty document, which the parser reports as such
+  return length_bytes > 0; // nothing but white space: an empty document, which the parser reports as such
 }
