@@ -14,6 +14,8 @@ interface Hint {
   message: RegExp;
   /** Matches the source line from the mark on, for messages that say little by themselves. */
   source?: RegExp;
+  /** Matches the source line up to the mark. */
+  before?: RegExp;
   hint: string;
 }
 
@@ -79,16 +81,12 @@ const hints: Hint[] = [
   },
   {
     message: /Type expected/,
-    source: /^["'`]/,
-    hint: "there are no literal types. Use an enum (`const enum Mode { A, B }`) or a string and check it.",
-  },
-  {
-    message: /Type expected/,
     source: /^\[/,
     hint: "there are no tuples. Make a class with a field for each, or an array of one type.",
   },
   {
     message: /Type expected/,
+    before: /[^)\s]\s*$/,
     source: /^\{/,
     hint: "there are no object types. Declare a class with these fields.",
   },
@@ -123,7 +121,7 @@ const hints: Hint[] = [
   {
     message:
       /Expression expected|Unexpected token|Cannot find name '(async|await|Promise|setTimeout|setInterval)'|'.' expected/,
-    source: /^(async|await|Promise|setTimeout|setInterval)\b/,
+    source: /^(export +)?(async|await|Promise|setTimeout|setInterval)\b/,
     hint:
       "there are no promises, timers with callbacks or async functions: calls simply wait. Use a fiber: " +
       "`spawn(worker, argument)`, `sleep(ms)`, `channel.receive()` from heddle/fibers.",
@@ -180,17 +178,18 @@ const hints: Hint[] = [
   },
 ];
 
-/** A diagnostic's source from the mark (`~~~`) on. */
-function marked(block: string[]): string {
+/** A diagnostic's source line, cut at the mark (`~~~`). */
+function marked(block: string[]): [before: string, from: string] {
   const at = block.findIndex((line) => /^\s*│\s*[~^]/.test(line));
-  if (at < 1) return "";
+  if (at < 1) return ["", ""];
   const column = block[at].search(/[~^]/);
-  return block[at - 1].slice(column).trimStart();
+  return [block[at - 1].slice(0, column), block[at - 1].slice(column).trimStart()];
 }
 
 function hintFor(block: string[]): string | undefined {
-  const source = marked(block);
-  return hints.find((entry) => entry.message.test(block[0]) && (!entry.source || entry.source.test(source)))?.hint;
+  const [before, from] = marked(block);
+  const fits = (pattern: RegExp | undefined, text: string) => !pattern || pattern.test(text);
+  return hints.find((h) => h.message.test(block[0]) && fits(h.source, from) && fits(h.before, before))?.hint;
 }
 
 /** asc's diagnostics with a line after each that has a known cure. */

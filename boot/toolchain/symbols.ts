@@ -8,9 +8,10 @@ export interface Symbol {
 
 /** AssemblyScript's name of a function from wasm2c's: `0x2F` stands for `/`, and so on; other names stay. */
 export function readableName(name: string): string {
-  const prefix = "w2c_heddle_";
-  if (!name.startsWith(prefix)) return name;
-  const plain = name.slice(prefix.length).replace(/0x([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
+  // Functions of the table are entered through a wrapper of the same name.
+  const match = /^(?:wrap_)?w2c_heddle_(.*)$/.exec(name);
+  if (!match) return name;
+  const plain = match[1]!.replace(/0x([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
   return plain.replaceAll("~lib/heddle/", "");
 }
 
