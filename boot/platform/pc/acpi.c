@@ -43,6 +43,9 @@ static const u8* rsdp_at(u64 physical) {
 
 static const u8* find_rsdp(void) {
   const u8* rsdp = boot_info.rsdp ? rsdp_at(boot_info.rsdp) : NULL;
+  // Where a BIOS puts it: the first KiB of the EBDA, whose segment stands at 40Eh, and the BIOS area.
+  u64 ebda = (u64) * (volatile u16*)direct(0x40E) << 4;
+  for (u64 at = ebda; !rsdp && at >= 0x80000 && at < ebda + 1024; at += 16) rsdp = rsdp_at(at);
   for (u64 at = 0xE0000; !rsdp && at < 0x100000; at += 16) rsdp = rsdp_at(at);
   return rsdp;
 }

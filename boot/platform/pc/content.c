@@ -6,7 +6,7 @@
 enum { SOURCE_NONE = 0, SOURCE_MODULE = 1, SOURCE_FW_CFG = 2, SOURCE_DISK = 3, SOURCE_EMBEDDED = 4 };
 static const u64 BUNDLE_BYTES_MAX = LINEAR_CONTENT_END - LINEAR_CONTENT - (64ull << 20);
 
-extern u8 embedded_begin[], embedded_end[];
+extern u8 heddle_embedded_start[] __attribute__((weak)), heddle_embedded_end[] __attribute__((weak));  // boot/toolchain
 
 struct content content;
 
@@ -53,8 +53,8 @@ void content_init(struct core* core) {
       next += ROUND_UP(bytes, LARGE_PAGE);
     }
   }
-  u64 embedded = (u64)(embedded_end - embedded_begin);
-  if (embedded && expose(core, 2, next, image_physical(embedded_begin), embedded)) {
+  u64 embedded = (u64)(heddle_embedded_end - heddle_embedded_start);
+  if (embedded && expose(core, 2, next, image_physical(heddle_embedded_start), embedded)) {
     content.embedded_address = next;
     content.embedded_bytes = embedded;
   }

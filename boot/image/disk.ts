@@ -1,0 +1,116 @@
+// Writes a raw disk image that a BIOS boots: boot.S, the ELF's segments and a slot for the bundle.
+//
+//   block 0         MBR and, behind it, the loader with its table (boot.S)
+//   block 64        the segments' bytes, each from a block of its own
+//   next MiB        bundle slot: one block "HDLBUNDL" and the length (8 bytes, little-endian), then the bundle
+//
+// The slot may be filled anew without building: `writeBundle`. The same inputs give the same bytes.
+import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { run } from "../toolchain/process.ts";
+import { align, readElf } from "./elf.ts";
+
+const BLOCK = 512;
+const MIB = 1 << 20;
+const BOOT_BLOCKS = 33;
+const FIRST_SEGMENT_BLOCK = 64;
+const SEGMENTS_MAX = 8;
+// Places in boot.S's table.
+const TABLE = BLOCK;
+const PARTITION_SECTORS = 458;
+const SLOT_MAGIC = "HDLBUNDL";
+
+export interface DiskImage {
+  /** The bare-metal ELF, as boot/toolchain writes it. */
+  elf: string;
+  /** The image to write. */
+  out: string;
+  /** A bundle (ustar or JSON) to put into the slot; none: the slot is empty. */
+  bundle?: Uint8Array;
+  /** Size of the slot; at least 1 MiB and at least the bundle. */
+  slotBytes?: number;
+}
+
+async function assembleBoot(): Promise<Buffer> {
+  const source = join(dirname(fileURLToPath(import.meta.url)), "boot.S");
+  const folder = mkdtempSync(join(tmpdir(), "heddle-boot-"));
+  try {
+    const object = join(folder, "boot.o");
+    const flat = join(folder, "boot.bin");
+    await run("clang", ["--target=i386-linux-gnu", "-c", source, "-o", object]);
+    await run("ld.lld", ["-m", "elf_i386", "--oformat", "binary", "-Ttext", "0x7C00", object, "-o", flat]);
+    const boot = readFileSync(flat);
+    if (boot.length !== BOOT_BLOCKS * BLOCK) throw new Error(`boot.S has ${boot.length} bytes, not ${BOOT_BLOCKS * BLOCK}`);
+    if (boot.readUInt16LE(510) !== 0xaa55) throw new Error("boot.S: the boot sector's signature is not at its place");
+    return boot;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Writes the image; gives its size in bytes. */
+export async function writeDiskImage(options: DiskImage): Promise<number> {
+  const { segments, pvhEntry } = readElf(readFileSync(options.elf));
+  if (segments.length > SEGMENTS_MAX) throw new Error(`${options.elf} has ${segments.length} segments, more than ${SEGMENTS_MAX}`);
+  const boot = await assembleBoot();
+  boot.writeUInt32LE(pvhEntry, TABLE + 4);
+  boot.writeUInt32LE(segments.length, TABLE + 20);
+  let block = FIRST_SEGMENT_BLOCK;
+  let end = 0;
+  const placed: { at: number; data: Buffer }[] = [];
+  segments.forEach(({ address, data, memoryBytes }, i) => {
+    if (address < 0x100000 || address + memoryBytes > 0x40000000) throw new Error(`segment ${i} would be loaded at ${address}`);
+    const at = TABLE + 32 + i * 16;
+    boot.writeUInt32LE(block, at);
+    boot.writeUInt32LE(address, at + 4);
+    boot.writeUInt32LE(data.length, at + 8);
+    boot.writeUInt32LE(memoryBytes, at + 12);
+    placed.push({ at: block * BLOCK, data });
+    block += align(data.length, BLOCK) / BLOCK;
+    end = Math.max(end, address + memoryBytes);
+  });
+
+  const slot = align(block * BLOCK, MIB);
+  const slotBytes = align(Math.max(options.slotBytes ?? MIB, (options.bundle?.length ?? 0) + BLOCK), MIB);
+  boot.writeUInt32LE(slot / BLOCK, TABLE + 8);
+  boot.writeUInt32LE(slotBytes - BLOCK, TABLE + 12);
+  boot.writeUInt32LE(align(end, 4096), TABLE + 16);
+  const bytes = slot + slotBytes;
+  boot.writeUInt32LE(bytes / BLOCK - 1, PARTITION_SECTORS);
+
+  writeFileSync(options.out, boot);
+  const file = openSync(options.out, "r+");
+  try {
+    ftruncateSync(file, bytes); // unwritten parts stay holes
+    for (const { at, data } of placed) writeSync(file, data, 0, data.length, at);
+  } finally {
+    closeSync(file);
+  }
+  if (options.bundle) writeBundle(options.out, options.bundle);
+  return bytes;
+}
+
+/**
+ * Puts a bundle into the slot of an existing image.
+ * @throws Error when the file is no image of ours or the bundle is larger than its slot
+ */
+export function writeBundle(image: string, bundle: Uint8Array): void {
+  const file = openSync(image, "r+");
+  try {
+    const head = Buffer.alloc(TABLE + 32);
+    readSync(file, head, 0, head.length, 0);
+    if (head.toString("latin1", TABLE, TABLE + 4) !== "HEDL") throw new Error(`${image} is not a disk image of this tool`);
+    const slot = head.readUInt32LE(TABLE + 8) * BLOCK;
+    const room = head.readUInt32LE(TABLE + 12);
+    if (bundle.length > room) throw new Error(`the bundle has ${bundle.length} bytes, the slot of ${image} only ${room}`);
+    const header = Buffer.alloc(BLOCK);
+    header.write(SLOT_MAGIC, "latin1");
+    header.writeBigUInt64LE(BigInt(bundle.length), 8);
+    writeSync(file, bundle, 0, bundle.length, slot + BLOCK);
+    writeSync(file, header, 0, header.length, slot); // last: a torn write leaves the old length or none
+  } finally {
+    closeSync(file);
+  }
+}
