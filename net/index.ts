@@ -10,3 +10,4 @@ export {
 export { newRoute, Route, ROUTE_BYTES, RouteKind, RouteOption } from "./ip/route";
 export { IcmpError, Transport } from "./ip/transport";
 export { formatMac, loadMac } from "./wire/ethernet";
+export * from "./udp/index";

@@ -150,6 +150,7 @@ export class Stack {
       if (p == null) break;
       this.ip.inputLocal(unchecked(this.interfaces[p.iface]), p);
     }
+    this.ip.turn();
     for (let notice = this.notices.take(); notice != null; notice = this.notices.take()) {
       const level = noticeLevel(notice.kind);
       if (level <= this.logLevel) this.log(level, noticeText(notice, this.interfaces[notice.iface].name));

@@ -30,6 +30,7 @@ export class Ip {
   readonly reassembly: Reassembly;
   readonly icmpLimiter: IcmpLimiter;
   private readonly transports: StaticArray<Transport | null> = new StaticArray<Transport | null>(256);
+  private readonly registered: Array<Transport> = [];
   /** Counters of identification values, one for each hash of (source, destination, protocol); see `nextId`. */
   private readonly ids: StaticArray<u16> = new StaticArray<u16>(1024);
 
@@ -44,6 +45,12 @@ export class Ip {
   /** Hands packets of a protocol to `transport`. */
   register(protocol: u32, transport: Transport): void {
     this.transports[protocol & 255] = transport;
+    if (!this.registered.includes(transport)) this.registered.push(transport);
+  }
+  /** Gives each transport its `turn`. */
+  turn(): void {
+    const registered = this.registered;
+    for (let i = 0, n = registered.length; i < n; i++) unchecked(registered[i]).turn();
   }
   @inline transport(protocol: u32): Transport | null {
     return unchecked(this.transports[protocol & 255]);

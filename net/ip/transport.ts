@@ -40,4 +40,7 @@ export abstract class Transport {
   abstract icmpError(
     error: IcmpError, mtu: u32, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64, header: usize, header_bytes: u32,
   ): void;
+
+  /** Called once a turn, after packets and timers and before the devices send: what is worth deciding once for all packets of a turn. */
+  turn(): void {}
 }

@@ -1,0 +1,6 @@
+// The public face of UDP.
+
+export { Udp } from "./udp";
+export {
+  datagramBytes, datagramCopy, datagramDstLo, datagramDstPort, datagramSrcHi, datagramSrcLo, datagramSrcPort, UdpEvent, UdpHandler, UdpSocket,
+} from "./socket";
