@@ -47,7 +47,6 @@ const cases: [what: string, source: string, hint: RegExp][] = [
   ["a generator", "export function* f(): i32 { yield 1; }", /Channel/],
   ["for of", "export function f(): void { for (const x of [1, 2]) {} }", /loop by index/],
   ["a missing type", "export function f(x) {}", /need a type/],
-  ["a literal type", 'export function f(m: "a"): void {}', /enum/],
   ["a tuple", "export function f(): void { let t: [i32, string]; }", /class with a field/],
   ["an object type", "export function f(): void { let t: { a: i32 }; }", /class with these fields/],
   ["an object literal", "export function f(): void { let t = { a: 1 }; }", /needs a class/],

@@ -67,6 +67,8 @@ export function platformImports(memory) {
 
     stackCreate: () => end("stackCreate: V8 has no stacks to switch"),
     stackFree: () => {},
+    stackCount: () => 0,
+    stackScan: () => {},
     stackSwitch: () => end("stackSwitch: V8 has no stacks to switch"),
   };
 }
