@@ -12,7 +12,7 @@ const COMMON = join(root, "boot/platform/common");
 const platformFolder = (platform: Platform) => join(root, "boot/platform", platform);
 
 const FLAGS = [
-  ...["--target=x86_64-linux-gnu", "-std=gnu11", "-g", "-fno-pic", "-mno-red-zone", "-fno-stack-protector"],
+  ...["--target=x86_64-linux-gnu", "-std=gnu11", "-gdwarf-4", "-fno-pic", "-mno-red-zone", "-fno-stack-protector"],
   // A frame may not jump the guard page, and backtraces follow frame pointers.
   ...["-fstack-clash-protection", "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer"],
   ...["-fno-strict-aliasing", "-fno-asynchronous-unwind-tables", "-ffunction-sections", "-fdata-sections"],
