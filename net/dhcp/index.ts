@@ -1,0 +1,3 @@
+// The public face of DHCP.
+
+export { DhcpClient, DhcpHandler, DhcpState } from "./client";
