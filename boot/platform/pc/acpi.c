@@ -69,13 +69,14 @@ static void read_madt(const u8* table, u32 bytes) {
 
 // \_S5 is `Name (_S5, Package () { a, b, ... })`; a and b are what PM1a and PM1b take as sleep type.
 static void find_sleep_type(const u8* aml, u32 bytes) {
-  for (u32 at = 0; at + 16 < bytes; at++) {
+  for (u32 at = 0; at + 6 <= bytes; at++) {
     if (!same(aml + at, "_S5_", 4) || aml[at + 4] != AML_PACKAGE) continue;
     u32 p = at + 5;
     p += (aml[p] >> 6) + 1 + 1;  // the package's length, its number of elements
     u8 values[2] = {0, 0};
-    for (u32 i = 0; i < 2 && p + 1 < bytes; i++) {
-      if (aml[p] == AML_BYTE)
+    for (u32 i = 0; i < 2; i++) {
+      if (p >= bytes) return;
+      if (aml[p] == AML_BYTE && p + 1 < bytes)
         values[i] = aml[p + 1], p += 2;
       else if (aml[p] == AML_ZERO || aml[p] == AML_ONE)
         values[i] = aml[p], p += 1;

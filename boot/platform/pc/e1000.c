@@ -5,12 +5,13 @@
 // and is never between head and tail.
 #include "devices.h"
 
-enum { CTRL = 0x00, STATUS = 0x08, ICR = 0xC0, IMS = 0xD0, IMC = 0xD8, RCTL = 0x100, TCTL = 0x400, TIPG = 0x410, RDBAL = 0x2800,
+enum { CTRL = 0x00, STATUS = 0x08, EEPROM_READ = 0x14, ADDRESS_LOW = 0x5400, ADDRESS_HIGH = 0x5404, ICR = 0xC0, IMS = 0xD0, IMC = 0xD8, RCTL = 0x100, TCTL = 0x400, TIPG = 0x410, RDBAL = 0x2800,
   RDBAH = 0x2804, RDLEN = 0x2808, RDH = 0x2810, RDT = 0x2818, TDBAL = 0x3800, TDBAH = 0x3804, TDLEN = 0x3808, TDH = 0x3810, TDT = 0x3818 };
 enum { CTRL_RESET = 1 << 26, CTRL_WRITABLE = 1 << 0 | 1 << 5 | 1 << 6 };  // full duplex, speed detection, link up
 enum { RCTL_ENABLE = 1 << 1, RCTL_BROADCAST = 1 << 15, RCTL_STRIP_CRC = 1 << 26 };  // size 2,048: BSIZE and BSEX are 0
 enum { TCTL_ENABLE = 1 << 1, TCTL_PAD = 1 << 3, TCTL_COLLISIONS = 0x0F << 4 | 0x40 << 12, TIPG_IEEE = 0x0060200A };
 enum { INTERRUPT_TX = 1 << 0, INTERRUPT_LINK = 1 << 2, INTERRUPT_RX_LOW = 1 << 4, INTERRUPT_OVERRUN = 1 << 6, INTERRUPT_RX = 1 << 7 };
+enum { EEPROM_START = 1, EEPROM_DONE = 1 << 4, EEPROM_POLLS = 1000, ADDRESS_VALID = 1u << 31 };
 enum { BUFFER_BYTES = 2048, TX_BYTES_MAX = 16288, TX_END = 1, TX_INSERT_CRC = 2, TX_REPORT = 8 };
 static const u64 RESET_LIMIT_NS = 100000000;
 
@@ -39,6 +40,24 @@ s32 e1000_write(struct device* d, u32 region, u32 offset, u32 width, u64 value) 
   return 0;
 }
 
+static bool eeprom_word(const struct device* d, u32 index, u32* word) {
+  store(d, EEPROM_READ, index << 8 | EEPROM_START);
+  for (u32 polls = 0; polls < EEPROM_POLLS; polls++) {
+    u32 value = load(d, EEPROM_READ);
+    if (value & EEPROM_DONE) return *word = value >> 16, true;
+  }
+  return false;
+}
+
+// The card takes its address from the EEPROM at reset; bochs' card does not.
+static void load_address(const struct device* d) {
+  u32 words[3];
+  for (u32 i = 0; i < 3; i++)
+    if (!eeprom_word(d, i, &words[i])) return;
+  store(d, ADDRESS_LOW, words[0] | words[1] << 16);
+  store(d, ADDRESS_HIGH, words[2] | ADDRESS_VALID);
+}
+
 bool e1000_reset(struct device* d) {
   store(d, IMC, 0xFFFFFFFF);
   store(d, RCTL, 0);
@@ -49,6 +68,7 @@ bool e1000_reset(struct device* d) {
     if (now_ns() > limit) return false;
   store(d, IMC, 0xFFFFFFFF);
   load(d, ICR);
+  load_address(d);
   return true;
 }
 

@@ -66,6 +66,7 @@ s64 virtio_read(struct device* d, u32 region, u32 offset, u32 width) {
     return rule && rule->read ? load(d->registers, d->port, offset, width) : -1;
   }
   if (region == REGION_ISR && offset == 0 && width == 1) {
+    if (d->msix) return -1;  // nothing to acknowledge
     if (legacy_port(d)) return in8((u16)(d->port + LEGACY_ISR));
     return d->isr ? *d->isr : -1;
   }
