@@ -14,3 +14,4 @@ export * from "./udp/index";
 export * from "./dhcp/index";
 export { configureAddress, configureGateway, configureMtu } from "./configure";
 export { startStack } from "./source";
+export { attachCard } from "./card";

@@ -1,0 +1,59 @@
+// A card's driver as a device of the stack, and as a source of the loop: frames in by batches, frames out once a turn.
+
+import { addSource, Source } from "../runtime/index";
+import { Card } from "../runtime/drivers/card";
+import { Packet, PacketQueue } from "../runtime/memory/packet";
+import { NetDevice } from "./device";
+import { Interface } from "./link/interface";
+import { Stack } from "./stack";
+
+/** Frames taken from a card in a turn, at most: the others, the timers and the fibers get theirs. */
+const RECEIVE_BUDGET: u32 = 64;
+
+class CardDevice extends NetDevice {
+  constructor(private readonly card: Card) {
+    super();
+    this.mac = card.mac;
+    this.mtu = card.mtu;
+    // The bits of CardOffload and Offload are the same.
+    this.offloads = card.offloads;
+  }
+
+  transmit(p: Packet): void {
+    this.card.transmit(p);
+  }
+
+  flush(): void {
+    this.card.flush();
+  }
+}
+
+class CardSource extends Source {
+  private readonly received: PacketQueue = new PacketQueue();
+
+  constructor(private readonly card: Card, private readonly stack: Stack, private readonly iface: Interface) {
+    super();
+  }
+
+  poll(pending: i32, now_ns: i64): bool {
+    const card = this.card;
+    if ((pending >> card.device) & 1) card.interrupt();
+    const queue = this.received;
+    const more = card.receive(queue, RECEIVE_BUDGET);
+    const stack = this.stack;
+    const iface = this.iface;
+    for (let p = queue.shift(); p != null; p = queue.shift()) stack.receive(iface, p);
+    return more;
+  }
+
+  arm(): bool {
+    return this.card.arm();
+  }
+}
+
+/** Puts an opened card on the stack and into the loop. The interface has no addresses yet. After `startStack`. */
+export function attachCard(stack: Stack, card: Card, name: string): Interface {
+  const iface = stack.attach(new CardDevice(card), name);
+  addSource(new CardSource(card, stack, iface));
+  return iface;
+}
