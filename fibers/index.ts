@@ -67,7 +67,7 @@ function runService(_: usize): void {
 /** Boots the runtime, runs `main` as the first fiber, and the loop until it is stopped. The toolchain's entry calls this. */
 export function run(main: () => void): void {
   initPackets();
-  addSource(new Scheduler());
+  addSource(new Scheduler(), true);
   service = main;
   spawnTask(runService.index, 0, 4 * DEFAULT_STACK_BYTES);
   runLoop();

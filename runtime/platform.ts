@@ -154,7 +154,7 @@ export const enum Region {
   TRANSPORT = 0,
   /** Device-specific configuration (virtio-net: MAC address at 0). */
   CONFIG = 1,
-  /** virtio over PCI: the ISR byte; reading it acknowledges. */
+  /** virtio over PCI: the ISR byte; reading it acknowledges. -1 with MSI-X: there is nothing to acknowledge. */
   ISR = 2,
 }
 

@@ -81,7 +81,7 @@ export class Section {
 
   /** The value of a key, or 0 when it is absent; makes the key known. */
   get(key: string): u32 {
-    this.known.push(key);
+    if (!this.known.includes(key)) this.known.push(key);
     return this.document.member(this.node, key);
   }
   has(key: string): bool {

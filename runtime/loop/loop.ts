@@ -48,6 +48,7 @@ let now_ns: i64 = 0;
 let running = false;
 const sources: Source[] = [];
 let wheel: TimerWheel | null = null;
+let lateCount = 0;
 let shutdownHandler: Source | null = null;
 
 /** Turns of the loop, and times that it halted. */
@@ -71,9 +72,20 @@ export function timers(): TimerWheel {
   return w;
 }
 
-/** Adds a source; sources are polled in the order in which they were added. */
-export function addSource(source: Source): void {
+/**
+ * Adds a source; sources are polled in the order in which they were added, late ones (the scheduler, which consumes what the
+ * others bring) behind the others.
+ */
+export function addSource(source: Source, late: bool = false): void {
   sources.push(source);
+  if (late) {
+    lateCount++;
+    return;
+  }
+  for (let i = sources.length - 1; i > sources.length - 1 - lateCount; i--) {
+    sources[i] = sources[i - 1];
+    sources[i - 1] = source;
+  }
 }
 
 /** Names who is polled once with `Pending.SHUTDOWN` when the machine is to end; without, the loop ends. */

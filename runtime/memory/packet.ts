@@ -39,6 +39,9 @@ export const enum PacketFlag {
   /** Link-layer destination was broadcast or multicast. */
   LINK_BROADCAST = 16,
   LINK_MULTICAST = 32,
+  /** Receive: the checksum at csumStart + csumOffset holds only the pseudo header (nothing was lost on the way here, from a
+   *  neighbour on this machine); who sends the packet on completes it or leaves that to the device. */
+  CHECKSUM_PENDING = 64,
 }
 
 @unmanaged
@@ -236,7 +239,8 @@ export function initPacketsAt(address: usize, bytes: usize): void {
   poolStart = (address + BUFFER_BYTES - 1) & ~(BUFFER_BYTES - 1);
   poolEnd = poolStart;
   freeList = null;
-  packetsTotal = <u32>((address + bytes - poolStart) / BUFFER_BYTES);
+  // The last buffer is left out: an e1000 is allowed to write 2 KiB from any packet's `data`.
+  packetsTotal = <u32>((address + bytes - poolStart) / BUFFER_BYTES) - 1;
   packetsFree = packetsTotal;
   packetsExhausted = 0;
 }
@@ -311,6 +315,12 @@ export class PacketQueue {
     p.next = null;
     this.count--;
     return p;
+  }
+  /** Removes the head, whose link may have been overwritten: `after` is what followed it. */
+  dropHead(after: Packet | null): void {
+    this.head = after;
+    if (after == null) this.tail = null;
+    this.count--;
   }
   /** Frees all packets in the queue. */
   clear(): void {

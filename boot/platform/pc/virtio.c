@@ -3,6 +3,7 @@
 //
 // Features. A driver may accept only what leaves the meaning of our descriptors alone: with a packed ring the device would
 // take `next` for flags, indirect descriptors included, and read addresses that the driver wrote.
+// clang: -Oz
 #include "devices.h"
 
 enum { FEATURES_MMIO_SELECT = 0x14, MMIO_DRIVER_FEATURES = 0x20, MMIO_DRIVER_SELECT = 0x24, MMIO_PAGE_SIZE = 0x28, MMIO_QUEUE = 0x30,
