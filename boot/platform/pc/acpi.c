@@ -1,6 +1,7 @@
 // What is needed of ACPI, without an AML interpreter: MADT (IOAPICs, ISA overrides), FADT (power off, reset, power button)
 // and, by pattern in the DSDT, the sleep type of \_S5 and QEMU's virtio-mmio devices (`LNRO0005` with a fixed _CRS).
 // ACPI 6.4, chapters 5 and 20. Tables are firmware's: each length and checksum is checked, and all stay inside physical memory.
+// clang: -Oz
 #include "pc.h"
 
 enum { TABLE_HEADER = 36, TABLE_BYTES_MAX = 1 << 20, TABLES_MAX = 64 };

@@ -1,5 +1,6 @@
 // Interrupt controllers: the local APIC (xAPIC by memory, x2APIC by MSR), the IOAPICs, and the old PICs, masked. Intel SDM
 // volume 3, chapter 10; 82093AA data sheet. Interrupts go to the core that set them up, fixed, physical destination.
+// clang: -Oz
 #include "pc.h"
 
 enum { MSR_APIC_BASE = 0x1B, APIC_ENABLE = 1 << 11, APIC_X2 = 1 << 10, MSR_X2APIC = 0x800 };

@@ -1,4 +1,5 @@
 // The console: COM1 (16550, 115200 8N1), or VGA text memory where there is no serial port.
+// clang: -Oz
 #include <stdarg.h>
 #include "pc.h"
 

@@ -1,5 +1,6 @@
 // The bundle given at boot and the files embedded at build time: found, sealed (secrets/ taken out, common/bundle.c) while
 // only this side can see them, then mapped read-only at LINEAR_CONTENT.
+// clang: -Oz
 #include "../common/bundle.h"
 #include "content.h"
 

@@ -1,4 +1,5 @@
 // From the entry to `main`: the order in which the platform comes up, core 0's linear memory, and what `info` says.
+// clang: -Oz
 #include "content.h"
 #include "devices.h"
 

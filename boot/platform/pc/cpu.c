@@ -2,6 +2,7 @@
 //
 // A fault inside the core's linear memory is the sandbox's (out of bounds), one in a guard page a stack that ran over, one
 // on a lazily backed page is served; anything else is the kernel's own end, with all registers on the console.
+// clang: -Oz
 #include "pc.h"
 
 enum { CODE = 8, DATA = 16, TSS = 24, INTERRUPT_GATE = 0x8E };

@@ -1,4 +1,5 @@
 // Devices: the table, opening and resetting, interrupts. What a driver may read and write is in virtio.c and e1000.c.
+// clang: -Oz
 #include "devices.h"
 
 struct device devices[DEVICES_MAX];

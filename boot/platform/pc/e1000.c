@@ -3,6 +3,7 @@
 // Invariants. A receive descriptor has no length: the buffer size is in RCTL, which only this side writes, always 2,048. The
 // device works through its descriptors in order, so they are posted in order; a slot that was never posted holds address 0
 // and is never between head and tail.
+// clang: -Oz
 #include "devices.h"
 
 enum { CTRL = 0x00, STATUS = 0x08, EEPROM_READ = 0x14, ADDRESS_LOW = 0x5400, ADDRESS_HIGH = 0x5404, ICR = 0xC0, IMS = 0xD0, IMC = 0xD8, RCTL = 0x100, TCTL = 0x400, TIPG = 0x410, RDBAL = 0x2800,

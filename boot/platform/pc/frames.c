@@ -1,5 +1,6 @@
 // Physical memory: free ranges, ascending and disjoint, cut from their ends; and a list of free pages of 4 KiB, linked
 // through the direct map. Small pieces come first from ranges that hold no aligned large page, so that large pages last.
+// clang: -Oz
 #include "pc.h"
 
 static struct range ranges[64];

@@ -1,5 +1,6 @@
 // QEMU's fw_cfg device, its DMA interface (docs/specs/fw_cfg.txt): one file, looked up by name. Asked only under a
 // hypervisor, because elsewhere the ports may be something else's.
+// clang: -Oz
 #include "pc.h"
 
 enum { SELECTOR = 0x510, DATA = 0x511, DMA_HIGH = 0x514, DMA_LOW = 0x518 };

@@ -7,6 +7,7 @@
 //
 // An entry that is not present carries in its low bits why: LAZY (committed by the first touch), GUARD (below a stack),
 // and in a free stack's guard the address of the next free one. The registers of a device are never lazily mapped.
+// clang: -Oz
 #include "pc.h"
 
 enum { PRESENT = 1, WRITABLE = 2, WRITE_THROUGH = 8, UNCACHED = 16, LARGE = 0x80 };

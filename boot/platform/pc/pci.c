@@ -1,5 +1,6 @@
 // PCI: configuration mechanism 1, bus 0 (bridges are not crossed: virtual machines put their cards there). BARs that firmware
 // left empty get addresses; MSI-X where a device has it, else its INTx pin. PCI 3.0, chapter 6; VIRTIO 1.2, 4.1.
+// clang: -Oz
 #include "devices.h"
 
 enum { ADDRESS = 0xCF8, DATA = 0xCFC };

@@ -1,6 +1,7 @@
 // The end of the machine, and the power button. Each way out is tried in turn, because which ones exist is the VMM's choice:
 // QEMU's isa-debug-exit (for tests), ACPI S5, ACPI reset, the keyboard controller, a triple fault (which QEMU's -no-reboot
 // turns into an exit).
+// clang: -Oz
 #include "pc.h"
 
 enum { DEBUG_EXIT_PORT = 0x501, KEYBOARD_COMMAND = 0x64, KEYBOARD_RESET = 0xFE, RESET_CONTROL = 0xCF9 };

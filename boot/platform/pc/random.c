@@ -1,6 +1,7 @@
 // Random bytes: a ChaCha20 generator (RFC 8439, 2.3) with fast key erasure, keyed from RDSEED or RDRAND, a virtio-rng device,
 // and the jitter of the TSC, all of them mixed. Where neither the CPU nor a device gives entropy the jitter has to do, and the
 // console says so: weak data is never returned silently.
+// clang: -Oz
 #include "pc.h"
 
 enum { BLOCK_BYTES = 64, KEY_BYTES = 32, JITTER_ROUNDS = 4096 };

@@ -1,5 +1,6 @@
 // What the loader hands over: PVH's `struct hvm_start_info` (Xen's public/arch-x86/hvm/start_info.h), read once and
 // copied, because the memory that holds it is given away afterwards. Runs on the boot page tables: the first 4 GiB.
+// clang: -Oz
 #include "pc.h"
 
 enum { START_MAGIC = 0x336ec578, MEMORY_RAM = 1 };

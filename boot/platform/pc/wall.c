@@ -1,5 +1,6 @@
 // Wall time: the machine's CMOS clock, read once at boot, plus the monotonic clock; 0 where there is none (QEMU's microvm
 // with rtc=off). MC146818 data sheet; a century register where ACPI's FADT names one.
+// clang: -Oz
 #include "pc.h"
 
 enum { SECONDS = 0, MINUTES = 2, HOURS = 4, DAY = 7, MONTH = 8, YEAR = 9, STATUS_A = 10, STATUS_B = 11, STATUS_D = 13 };
