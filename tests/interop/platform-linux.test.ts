@@ -1,8 +1,9 @@
 // The hosted platform by itself, with the raw-echo service: links, rings, confinement, idling, messages.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { badLink, hostedImage, relayCounters } from "./lib/images.ts";
+import { badLink, hostedImage, relayCounters, root } from "./lib/images.ts";
 import { cpuTime_ms, Network, sleep, type Running } from "./lib/network.ts";
 
 const GUEST = "10.9.0.2";
@@ -120,6 +121,30 @@ test("idle for three seconds it uses less than 1 % of a core", async () => {
     const before_ms = await cpuTime_ms(running.pid);
     await sleep(3000);
     assert.ok((await cpuTime_ms(running.pid)) - before_ms < 30);
+  });
+});
+
+describe("tools", () => {
+  test("gdb shows AssemblyScript functions by name", async () => {
+    await withNetwork({}, async (network) => {
+      await network.tap("t0", HOST);
+      const running = await start(network, "--tap", "t0");
+      const { stdout } = await network.run("gdb", ["-nx", "-batch", "-p", String(running.pid), "-ex", "bt"], 60_000);
+      assert.match(stdout, /w2c_env_wait.*\n#\d+ .*w2c_heddle_.*main/);
+      assert.match(stdout, /main.* at module\/heddle\.c:\d+/);
+    });
+  });
+
+  test("valgrind runs it and finds nothing", async () => {
+    await withNetwork({}, async (network) => {
+      await network.tap("t0", HOST);
+      const suppressions = `--suppressions=${join(root, "boot/platform/linux/valgrind.supp")}`;
+      const running = network.start("valgrind", [suppressions, image, "--no-seccomp", "--tap", "t0", "--mac", "02:00:00:00:00:07"]);
+      await running.until(/raw-echo: ready/, 60_000);
+      assert.equal((await ping(network, "-c", "5", "-i", "0.05", "-W", "5")).received, 5);
+      assert.equal(await running.stop(20_000), 0, running.output);
+      assert.match(running.output, /ERROR SUMMARY: 0 errors/);
+    });
   });
 });
 
