@@ -47,7 +47,20 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 async function serving(network: Network, tap: string): Promise<Running> {
   const running = network.start(image, ["--tap", tap, "--config", bundle]);
-  const wait = ["--retry", "50", "--retry-delay", "0", "--retry-connrefused", "--retry-max-time", "10", "-m", "2", "-s", "-o", "/dev/null"];
+  const wait = [
+    "--retry",
+    "50",
+    "--retry-delay",
+    "0",
+    "--retry-connrefused",
+    "--retry-max-time",
+    "10",
+    "-m",
+    "2",
+    "-s",
+    "-o",
+    "/dev/null",
+  ];
   const { status } = await network.run("curl", [...wait, `http://${GUEST}/`]);
   assert.equal(status, 0, running.output);
   return running;

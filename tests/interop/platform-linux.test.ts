@@ -84,7 +84,8 @@ describe("confinement", () => {
       assert.equal(facts.get("Uid"), "65534\t65534\t65534\t65534");
       assert.equal(facts.get("Gid"), "65534\t65534\t65534\t65534");
       assert.equal(facts.get("Groups")?.trim(), "");
-      for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) assert.equal(facts.get(set), "0000000000000000", set);
+      for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
+        assert.equal(facts.get(set), "0000000000000000", set);
       assert.equal(facts.get("NoNewPrivs"), "1");
       assert.equal(facts.get("Seccomp"), "2");
     });
@@ -139,7 +140,15 @@ describe("tools", () => {
     await withNetwork({}, async (network) => {
       await network.tap("t0", HOST);
       const suppressions = `--suppressions=${join(root, "boot/platform/linux/valgrind.supp")}`;
-      const running = network.start("valgrind", [suppressions, image, "--no-seccomp", "--tap", "t0", "--mac", "02:00:00:00:00:07"]);
+      const running = network.start("valgrind", [
+        suppressions,
+        image,
+        "--no-seccomp",
+        "--tap",
+        "t0",
+        "--mac",
+        "02:00:00:00:00:07",
+      ]);
       await running.until(/raw-echo: ready/, 60_000);
       assert.equal((await ping(network, "-c", "5", "-i", "0.05", "-W", "5")).received, 5);
       assert.equal(await running.stop(20_000), 0, running.output);
@@ -150,7 +159,11 @@ describe("tools", () => {
 
 describe("what a person can act on", () => {
   const cases: { name: string; args: string[]; message: RegExp }[] = [
-    { name: "an interface that does not exist", args: ["--packet", "nix0"], message: /nix0: no such interface; `ip link` lists them/ },
+    {
+      name: "an interface that does not exist",
+      args: ["--packet", "nix0"],
+      message: /nix0: no such interface; `ip link` lists them/,
+    },
     { name: "an interface that is no TAP", args: ["--tap", "lo"], message: /lo: is not a TAP device/ },
     { name: "more cores than there are yet", args: ["--cpus", "2"], message: /--cpus 2: .* use --cpus 1/ },
     { name: "a size that is none", args: ["--memory", "lots"], message: /--memory lots: not a size like 64MiB/ },
@@ -199,7 +212,17 @@ describe("the relay", () => {
         const relay = await badLink(network, "i0", "h0", HOST, ["--seed", "7", "--ba", "--loss", "20%"]);
         await start(network, "--tap", "i0");
         // A neighbour entry first, so that each frame of the host is one echo request.
-        await network.must("ip", ["neigh", "add", GUEST, "lladdr", "02:00:00:00:00:07", "dev", "h0", "nud", "permanent"]);
+        await network.must("ip", [
+          "neigh",
+          "add",
+          GUEST,
+          "lladdr",
+          "02:00:00:00:00:07",
+          "dev",
+          "h0",
+          "nud",
+          "permanent",
+        ]);
         const { sent, received } = await ping(network, "-c", "200", "-i", "0.002", "-W", "1");
         const { ba } = await relayCounters(relay);
         assert.equal(sent - received, ba.loss, relay.output);

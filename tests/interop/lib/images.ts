@@ -23,7 +23,12 @@ const RELAY_SOURCES = ["tests/link/relay.c", "tests/link/impairment.c"].concat([
   "boot/platform/linux/link.c",
   "boot/platform/linux/packet.c",
 ]);
-const RELAY_HEADERS = ["tests/link/impairment.h", "tests/link/pcap.h", "boot/platform/linux/host.h", "boot/platform/linux/inline.h"];
+const RELAY_HEADERS = [
+  "tests/link/impairment.h",
+  "tests/link/pcap.h",
+  "boot/platform/linux/host.h",
+  "boot/platform/linux/inline.h",
+];
 
 /** The relay of tests/link, compiled when its sources have changed. */
 export function relayProgram(): string {
@@ -33,7 +38,9 @@ export function relayProgram(): string {
   if (!existsSync(path)) {
     mkdirSync(dirname(path), { recursive: true });
     const partial = `${path}.${process.pid}`;
-    execFileSync("clang", ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", ...RELAY_SOURCES, "-o", partial], { cwd: root });
+    execFileSync("clang", ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", ...RELAY_SOURCES, "-o", partial], {
+      cwd: root,
+    });
     renameSync(partial, path);
   }
   return path;
@@ -55,7 +62,13 @@ export interface RelayCounters {
  * Puts a bad link between the image and the host: `image` is the TAP for the image, `host` the one with the host's
  * address. A bridge joins the image's TAP and the relay's, so that the kernel cuts large frames before they are judged.
  */
-export async function badLink(network: Network, image: string, host: string, address: string, options: string[]): Promise<Running> {
+export async function badLink(
+  network: Network,
+  image: string,
+  host: string,
+  address: string,
+  options: string[],
+): Promise<Running> {
   await network.tap(image);
   await network.tap(`${image}r`);
   await network.bridge(`${image}b`, [image, `${image}r`]);

@@ -47,7 +47,8 @@ export class Running {
       const match = this.output.match(pattern);
       if (match) return match;
       if (this.done) throw new Error(`${this.name} ended before it printed ${pattern}:\n${this.output}`);
-      if (Date.now() > deadline) throw new Error(`${this.name} did not print ${pattern} in ${timeout_ms} ms:\n${this.output}`);
+      if (Date.now() > deadline)
+        throw new Error(`${this.name} did not print ${pattern} in ${timeout_ms} ms:\n${this.output}`);
       await sleep(10);
     }
   }
@@ -87,7 +88,9 @@ export class Network {
   static async create(options: { user?: boolean } = {}): Promise<Network> {
     const user = options.user ?? true;
     const script = "ip link set lo up && echo ready && exec cat >/dev/null";
-    const holder = spawn("unshare", [...(user ? ["-U", "-r"] : []), "-n", "sh", "-c", script], { stdio: ["pipe", "pipe", "pipe"] });
+    const holder = spawn("unshare", [...(user ? ["-U", "-r"] : []), "-n", "sh", "-c", script], {
+      stdio: ["pipe", "pipe", "pipe"],
+    });
     const running = new Running("unshare", holder);
     await running.until(/ready/);
     const enter = ["-t", String(holder.pid), ...(user ? ["-U", "--preserve-credentials"] : []), "-n"];

@@ -106,13 +106,13 @@ function turn(): bool {
   ringPoll(transmit);
   acquire();
   while (transmitSeen != load<u16>(transmitUsed, 2)) {
-    offerBuffer(load<i32>(transmitUsed + 4 + 8 * <usize>(transmitSeen++ & <u16>(ENTRIES - 1))));
+    offerBuffer(load<i32>(transmitUsed + 4 + 8 * <usize>(transmitSeen++ & (<u16>(ENTRIES - 1)))));
     worked = true;
   }
   ringPoll(receive);
   acquire();
   while (receiveSeen != load<u16>(receiveUsed, 2)) {
-    const entry = receiveUsed + 4 + 8 * <usize>(receiveSeen++ & <u16>(ENTRIES - 1));
+    const entry = receiveUsed + 4 + 8 * <usize>(receiveSeen++ & (<u16>(ENTRIES - 1)));
     const slot = load<i32>(entry);
     const length = load<i32>(entry, 4);
     const frame = buffer(slot) + FRAME;
@@ -139,7 +139,7 @@ export function main(): void {
     exit(1);
   }
   regWrite(0, Region.TRANSPORT, 8, 8, MAC | VERSION_1);
-  mac = <u64>regRead(0, Region.CONFIG, 0, 4) | (<u64>regRead(0, Region.CONFIG, 4, 2) << 32);
+  mac = (<u64>regRead(0, Region.CONFIG, 0, 4)) | ((<u64>regRead(0, Region.CONFIG, 4, 2)) << 32);
   receive = ringCreate(0, 0, RingFormat.VIRTIO_SPLIT, ENTRIES);
   transmit = ringCreate(0, 1, RingFormat.VIRTIO_SPLIT, ENTRIES);
   receiveUsed = ringCompletions(receive);
