@@ -1,6 +1,6 @@
 // Content-addressed files: a step is skipped when the hash of all that goes into it is known.
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./process.ts";
 
@@ -19,7 +19,7 @@ export function hashFiles(paths: string[]): string {
 }
 
 /**
- * The file that `make` writes for this key; made only once. `make` gets a path to write to that nobody else uses, so that
+ * The file (or folder) that `make` writes for this key; made only once. `make` gets a path to write to that nobody else uses, so that
  * two builds at once do not see each other's halves.
  */
 export async function cached(key: string, suffix: string, make: (path: string) => Promise<void>): Promise<string> {
@@ -27,13 +27,12 @@ export async function cached(key: string, suffix: string, make: (path: string) =
   const path = join(folder, key + suffix);
   if (!existsSync(path)) {
     const temporary = join(folder, `${key}.${process.pid}.${Math.random().toString(36).slice(2)}${suffix}`);
-    await make(temporary);
-    renameSync(temporary, path);
+    try {
+      await make(temporary);
+      if (!existsSync(path)) renameSync(temporary, path);
+    } finally {
+      rmSync(temporary, { recursive: true, force: true });
+    }
   }
   return path;
-}
-
-export function writeIfChanged(path: string, contents: string | Uint8Array): void {
-  if (existsSync(path) && readFileSync(path).equals(Buffer.from(contents))) return;
-  writeFileSync(path, contents);
 }

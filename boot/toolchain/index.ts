@@ -3,10 +3,10 @@
 //   asc -> module.wasm -> wasm-opt -> wasm2c -> heddle.c, checked -> clang -> lld -> NAME.elf    (bare metal)
 //                                                                                -> NAME.linux  (hosted)
 // Each step is cached by the hash of what goes into it. When no file has changed since the last build, nothing is run.
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { compileAssemblyScript } from "./assemblyscript.ts";
-import { cached, hash, hashFiles, writeIfChanged } from "./cache.ts";
+import { cached, hash, hashFiles } from "./cache.ts";
 import { replacePrologue } from "./generated-c.ts";
 import { buildNative, platformFiles, type Platform, type Profile } from "./native.ts";
 import { BuildError, root, runPackage } from "./process.ts";
@@ -45,33 +45,42 @@ const OPTIMISE: Record<Profile, string[]> = {
 
 /** Builds a service or appliance. @throws BuildError for everything that a person can mend */
 export async function build(options: BuildOptions): Promise<BuildResult> {
-  const { name, directory, profile, outDirectory, progress } = options;
+  const { name, directory, profile, outDirectory } = options;
   const main = ["main.ts", "index.ts"].find((file) => existsSync(join(directory, file)));
   if (!main) throw new BuildError(`${directory}: there is no main.ts and no index.ts here`);
   const platforms: Platform[] = options.platform === "both" ? ["pc", "linux"] : [options.platform];
   const outputs = new Map(platforms.map((p) => [p, join(outDirectory, `${name}.${p === "pc" ? "elf" : "linux"}`)]));
   mkdirSync(outDirectory, { recursive: true });
 
-  const stamp = join(outDirectory, `.stamp-${options.platform}-${profile}.json`);
-  const result = readStamp(stamp, [...outputs.values()]);
-  if (result) return result;
+  const bytes: Record<string, number> = {};
+  const result: BuildResult = { name, elf: outputs.get("pc"), linux: outputs.get("linux"), bytes };
+  const stale = platforms.filter((platform) => !isCurrent(outputs.get(platform)!, profile));
+  if (stale.length > 0) await rebuild({ ...options, main, platforms: stale, outputs });
+  for (const out of outputs.values()) bytes[out] = statSync(out).size;
+  return result;
+}
 
+interface Rebuild extends BuildOptions {
+  main: string;
+  platforms: Platform[];
+  outputs: Map<Platform, string>;
+}
+
+async function rebuild({ name, directory, main, profile, platforms, outputs, progress }: Rebuild): Promise<void> {
   progress(`${name}: compiling AssemblyScript`);
   const { wasm, sources } = await compileAssemblyScript(directory, main);
   const key = hash(wasm, profile, hashFiles([join(root, "boot/toolchain/generated-c.ts"), join(root, "package-lock.json")]));
-  const moduleFolder = join(root, ".cache", "toolchain", `module-${key}`);
-  if (!existsSync(join(moduleFolder, "complete"))) {
-    mkdirSync(moduleFolder, { recursive: true });
-    writeFileSync(join(moduleFolder, "module.wasm"), wasm);
+  const moduleFolder = await cached(`module-${key}`, "", async (folder) => {
+    mkdirSync(folder);
+    writeFileSync(join(folder, "module.wasm"), wasm);
     progress(`${name}: optimising WebAssembly`);
-    await runPackage("binaryen/bin/wasm-opt", [...OPTIMISE[profile], "module.wasm", "-o", "heddle.wasm"], { cwd: moduleFolder });
+    await runPackage("binaryen/bin/wasm-opt", [...OPTIMISE[profile], "module.wasm", "-o", "heddle.wasm"], { cwd: folder });
     progress(`${name}: WebAssembly to C`);
-    await runPackage("wabt/bin/wasm2c", ["heddle.wasm", "-o", "heddle.c", "-n", "heddle"], { cwd: moduleFolder });
-    const path = join(moduleFolder, "heddle.c");
+    await runPackage("wabt/bin/wasm2c", ["heddle.wasm", "-o", "heddle.c", "-n", "heddle"], { cwd: folder });
+    const path = join(folder, "heddle.c");
     if (!existsSync(path)) throw new BuildError("wasm2c wrote nothing and said nothing");
     writeFileSync(path, replacePrologue(readFileSync(path, "latin1")));
-    writeFileSync(join(moduleFolder, "complete"), "");
-  }
+  });
 
   const embeddedFiles: string[] = [];
   const www = join(directory, "www");
@@ -79,25 +88,30 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   const embedded = await embeddedAssembly(existsSync(www) ? packUstar(readFolder(www, "www/")) : new Uint8Array());
 
   progress(`${name}: compiling C${profile === "edit" ? ", not optimised" : ""}`);
-  const bytes: Record<string, number> = {};
+  const toolchain = toolchainFiles();
+  const inputs = (platform: Platform) => [...sources, ...embeddedFiles, ...platformFiles(platform), ...toolchain];
+  // Hashed before the compilers run: what changes meanwhile is built the next time.
+  const hashes = new Map(platforms.map((platform) => [platform, hashFiles(inputs(platform))]));
   await Promise.all(
     platforms.map(async (platform) => {
       const out = outputs.get(platform)!;
-      bytes[out] = await buildNative({ platform, profile, moduleFolder, embedded, out });
+      rmSync(stampOf(out), { force: true });
+      await buildNative({ platform, profile, moduleFolder, embedded, out });
+      const stamp = { profile, inputs: inputs(platform), hash: hashes.get(platform), www: listing(www), image: hashFiles([out]) };
+      writeFileSync(stampOf(out), JSON.stringify(stamp));
     }),
   );
-  const built: BuildResult = { name, elf: outputs.get("pc"), linux: outputs.get("linux"), bytes };
-  const inputs = [...sources, ...embeddedFiles, ...platforms.flatMap(platformFiles), ...toolchainFiles()];
-  writeIfChanged(stamp, JSON.stringify({ inputs, www: listing(www), hash: hashFiles(inputs), built }));
-  return built;
 }
 
-// What the last build made, when none of its inputs has changed and its outputs are there.
-function readStamp(stamp: string, outputs: string[]): BuildResult | undefined {
-  if (!existsSync(stamp) || !outputs.every(existsSync)) return undefined;
-  const { inputs, www, hash: old, built } = JSON.parse(readFileSync(stamp, "utf8"));
-  if (www.folder !== undefined && JSON.stringify(listing(www.folder)) !== JSON.stringify(www)) return undefined;
-  return hashFiles(inputs) === old ? built : undefined;
+const stampOf = (out: string) => `${out}.stamp`;
+
+// Whether an image is what its inputs, unchanged since, gave with this profile.
+function isCurrent(out: string, profile: Profile): boolean {
+  if (!existsSync(out) || !existsSync(stampOf(out))) return false;
+  const stamp = JSON.parse(readFileSync(stampOf(out), "utf8"));
+  if (stamp.profile !== profile || hashFiles([out]) !== stamp.image) return false;
+  if (JSON.stringify(listing(stamp.www.folder)) !== JSON.stringify(stamp.www)) return false;
+  return hashFiles(stamp.inputs) === stamp.hash;
 }
 
 function toolchainFiles(): string[] {
