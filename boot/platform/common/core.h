@@ -53,4 +53,5 @@ enum trap {
   TRAP_STACK_OVERFLOW,
   TRAP_ABORT,              // abort() in AssemblyScript
   TRAP_PLATFORM,           // an argument of a platform function that only a corrupted kernel can pass
+  TRAP_FAULT,              // of native code, or of the machine: nothing that sandboxed code can bring about
 };

@@ -18,6 +18,7 @@ static const char* const trap_names[] = {
     [TRAP_STACK_OVERFLOW] = "native stack overflow",
     [TRAP_ABORT] = "abort",
     [TRAP_PLATFORM] = "a platform function was called with arguments that the kernel never passes",
+    [TRAP_FAULT] = "a fault in native code",
 };
 
 static void frame_line(struct text* text, u64 pc) {

@@ -9,7 +9,7 @@ enum { VGA_ADDRESS = 0xB8000, VGA_COLUMNS = 80, VGA_ROWS = 25, VGA_GREY = 0x0700
 
 static bool serial;
 static u32 fifo_left;
-static u32 column, row = VGA_ROWS - 1;
+static u32 column;
 static struct lock lock;
 
 void console_init(void) {
@@ -40,10 +40,10 @@ static void vga_put(u8 byte) {
   if (byte == '\n' || column == VGA_COLUMNS) {
     column = 0;
     for (u32 i = 0; i < VGA_COLUMNS * (VGA_ROWS - 1); i++) screen[i] = screen[i + VGA_COLUMNS];
-    for (u32 i = 0; i < VGA_COLUMNS; i++) screen[row * VGA_COLUMNS + i] = VGA_GREY | ' ';
+    for (u32 i = 0; i < VGA_COLUMNS; i++) screen[(VGA_ROWS - 1) * VGA_COLUMNS + i] = VGA_GREY | ' ';
     if (byte == '\n') return;
   }
-  screen[row * VGA_COLUMNS + column++] = VGA_GREY | byte;
+  screen[(VGA_ROWS - 1) * VGA_COLUMNS + column++] = VGA_GREY | byte;
 }
 
 void console_write(const char* text, size_t length) {

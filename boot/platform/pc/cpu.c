@@ -101,7 +101,7 @@ static _Noreturn __attribute__((noinline)) void fault(const struct frame* f, u64
   if (core && f->vector == UNDEFINED) depth = 0, trap_report(core, TRAP_UNREACHABLE, 0, f->rip, f->rbp);
   print_registers(f, address);
   if (core) core->kernel_depth++;  // not the fiber's fault: fatal for the core
-  if (core) trap_report(core, TRAP_PLATFORM, f->vector, f->rip, f->rbp);
+  if (core) trap_report(core, TRAP_FAULT, f->vector, f->rip, f->rbp);
   machine_exit(1);
 }
 

@@ -63,7 +63,7 @@ static void quiesce(struct core* core, u32 dev, struct device* device) {
   if (stopped || device->pci.present) return;
   print("heddle: device %u does not stop\n", dev);
   core->kernel_depth++;
-  trap_report(core, TRAP_PLATFORM, dev, (u64)__builtin_return_address(0), *(u64*)__builtin_frame_address(0));
+  trap_report(core, TRAP_FAULT, dev, (u64)__builtin_return_address(0), *(u64*)__builtin_frame_address(0));
 }
 
 void w2c_env_devReset(struct core* core, u32 dev) {

@@ -16,7 +16,7 @@ static const u64 NO_EXECUTE = 1ull << 63, ADDRESS = 0x000FFFFFFFFFF000ull, UPPER
 
 extern u8 image_begin[], text_end[], rodata_begin[], rodata_end[], data_begin[], image_end[];
 
-u64 direct_base, direct_end = 1ull << 32;
+u64 direct_base, direct_end;
 static u64 root, device_next, stack_next;
 static struct lock tables_lock, stacks_lock;
 static u64 free_stacks[257];  // by pages: the guard's address of the first free one
