@@ -16,13 +16,14 @@ export interface Result {
 /** A program that runs in the background. */
 export class Running {
   output = "";
+  readonly name: string;
+  readonly child: ChildProcess;
   private readonly ended: Promise<number | null>;
   private done = false;
 
-  constructor(
-    readonly name: string,
-    readonly child: ChildProcess,
-  ) {
+  constructor(name: string, child: ChildProcess) {
+    this.name = name;
+    this.child = child;
     const collect = (chunk: Buffer) => (this.output += chunk.toString("latin1"));
     child.stdout!.on("data", collect);
     child.stderr!.on("data", collect);
@@ -77,10 +78,13 @@ export class Running {
 export class Network {
   private readonly programs: Running[] = [];
 
-  private constructor(
-    private readonly holder: ChildProcess,
-    private readonly enter: string[],
-  ) {}
+  private readonly holder: ChildProcess;
+  private readonly enter: string[];
+
+  private constructor(holder: ChildProcess, enter: string[]) {
+    this.holder = holder;
+    this.enter = enter;
+  }
 
   /**
    * @param user inside a user namespace of its own (the default), or as this process's user, which must be root
