@@ -66,6 +66,45 @@ export class Counters {
   udpRcvbufErrors: u64;
   udpOutDatagrams: u64;
   udpOutErrors: u64;
+  // TCP
+  tcpActiveOpens: u64;
+  tcpPassiveOpens: u64;
+  tcpEstablished: u64;
+  tcpInSegs: u64;
+  tcpInErrs: u64;
+  tcpInCsumErrors: u64;
+  tcpInRsts: u64;
+  tcpOutSegs: u64;
+  tcpOutRsts: u64;
+  tcpOutRstsLimited: u64;
+  tcpRetransSegs: u64;
+  tcpRtoTimeouts: u64;
+  tcpTimeouts: u64;
+  tcpLossProbes: u64;
+  tcpFastRecoveries: u64;
+  tcpSpuriousRecoveries: u64;
+  tcpSackReneges: u64;
+  tcpInOutOfOrder: u64;
+  tcpInUnacceptable: u64;
+  tcpInWindowDrops: u64;
+  tcpRcvPruned: u64;
+  tcpPawsRejected: u64;
+  tcpNoTimestamp: u64;
+  tcpChallengeAcks: u64;
+  tcpChallengeAcksLimited: u64;
+  tcpListenOverflows: u64;
+  tcpListenDrops: u64;
+  tcpSynCookiesSent: u64;
+  tcpSynCookiesRecv: u64;
+  tcpSynCookiesFailed: u64;
+  tcpTimeWaitOverflows: u64;
+  tcpKeepAlives: u64;
+  tcpWindowProbes: u64;
+  tcpAbortOnData: u64;
+  tcpOutOfWindowIcmps: u64;
+  tcpMtuBlackHoles: u64;
+  tcpNoConnections: u64;
+  tcpNoRecords: u64;
   // DHCP
   dhcpInMessages: u64;
   dhcpInErrors: u64;
@@ -87,6 +126,12 @@ export const COUNTER_NAMES: StaticArray<string> = [
   "IcmpInMsgs", "IcmpInErrors", "IcmpInCsumErrors", "IcmpInEchos", "IcmpInDestUnreachs", "IcmpInIgnored", "IcmpOutMsgs",
   "IcmpOutEchoReps", "IcmpOutErrors", "IcmpOutRateLimited",
   "UdpInDatagrams", "UdpNoPorts", "UdpInErrors", "UdpInCsumErrors", "UdpRcvbufErrors", "UdpOutDatagrams", "UdpOutErrors",
+  "TcpActiveOpens", "TcpPassiveOpens", "TcpEstablished", "TcpInSegs", "TcpInErrs", "TcpInCsumErrors", "TcpInRsts",
+  "TcpOutSegs", "TcpOutRsts", "TcpOutRstsLimited", "TcpRetransSegs", "TcpRtoTimeouts", "TcpTimeouts", "TcpLossProbes",
+  "TcpFastRecoveries", "TcpSpuriousRecoveries", "TcpSackReneges", "TcpInOutOfOrder", "TcpInUnacceptable", "TcpInWindowDrops",
+  "TcpRcvPruned", "TcpPawsRejected", "TcpNoTimestamp", "TcpChallengeAcks", "TcpChallengeAcksLimited", "TcpListenOverflows",
+  "TcpListenDrops", "TcpSynCookiesSent", "TcpSynCookiesRecv", "TcpSynCookiesFailed", "TcpTimeWaitOverflows", "TcpKeepAlives",
+  "TcpWindowProbes", "TcpAbortOnData", "TcpOutOfWindowIcmps", "TcpMtuBlackHoles", "TcpNoConnections", "TcpNoRecords",
   "DhcpInMessages", "DhcpInErrors", "DhcpOutMessages",
   "LoopbackDrops", "NoBuffers", "NoticesLost",
 ];

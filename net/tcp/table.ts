@@ -1,0 +1,74 @@
+// The flow table: a hash table with chains, keyed with a secret of the stack (net/hash.ts), so that a peer cannot choose endpoints that
+// meet in one bucket. At least as many buckets as flows: a look-up is O(1).
+//
+// Invariant: a flow stands in exactly the bucket of its `hash`, at most once; no two flows have the same four-tuple.
+
+import { Stack } from "../stack";
+import { Flow } from "./flow";
+
+export class FlowTable {
+  private readonly buckets: usize;
+  private readonly mask: u32;
+  count: u32 = 0;
+
+  /** @param capacity most flows that the table will hold */
+  constructor(capacity: u32) {
+    let buckets: u32 = 16;
+    while (buckets < capacity) buckets <<= 1;
+    this.mask = buckets - 1;
+    this.buckets = heap.alloc(<usize>buckets * sizeof<usize>());
+    memory.fill(this.buckets, 0, <usize>buckets * sizeof<usize>());
+  }
+
+  @inline private bucket(hash: u32): usize {
+    return this.buckets + <usize>(hash & this.mask) * sizeof<usize>();
+  }
+
+  find(
+    hash: u32, localHi: u64, localLo: u64, remoteHi: u64, remoteLo: u64, localPort: u32, remotePort: u32,
+  ): Flow | null {
+    for (let f = changetype<Flow | null>(load<usize>(this.bucket(hash))); f != null; f = f.hashNext) {
+      if (
+        f.hash == hash && f.remotePort == remotePort && f.localPort == localPort && f.remoteLo == remoteLo && f.localLo == localLo &&
+        f.remoteHi == remoteHi && f.localHi == localHi
+      ) {
+        return f;
+      }
+    }
+    return null;
+  }
+
+  /** Puts in a flow whose key and `hash` are set and whose four-tuple is not there. */
+  insert(f: Flow): void {
+    const at = this.bucket(f.hash);
+    f.hashNext = changetype<Flow | null>(load<usize>(at));
+    store<usize>(at, changetype<usize>(f));
+    this.count++;
+  }
+
+  /** Takes out a flow; one that is not in stays so. */
+  remove(f: Flow): void {
+    const at = this.bucket(f.hash);
+    let previous: Flow | null = null;
+    for (let g = changetype<Flow | null>(load<usize>(at)); g != null; g = g.hashNext) {
+      if (g == f) {
+        if (previous == null) store<usize>(at, changetype<usize>(f.hashNext));
+        else previous.hashNext = f.hashNext;
+        f.hashNext = null;
+        this.count--;
+        return;
+      }
+      previous = g;
+    }
+  }
+}
+
+/** Hash of a four-tuple under the stack's secret. */
+export function flowHash(
+  stack: Stack, localHi: u64, localLo: u64, remoteHi: u64, remoteLo: u64, localPort: u32, remotePort: u32,
+): u32 {
+  // Three words under a keyed hash, twice when the addresses are long: 256 bits of addresses must not be folded by anything weaker.
+  const ports = (<u64>localPort << 16) | <u64>remotePort;
+  if ((localHi | remoteHi) == 0) return stack.hash(localLo, remoteLo, ports);
+  return stack.hash((<u64>stack.hash(localHi, remoteHi, localLo) << 32) | ports, remoteLo, remoteHi);
+}
