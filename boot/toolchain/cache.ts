@@ -1,10 +1,11 @@
 // Content-addressed files: a step is skipped when the hash of all that goes into it is known.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { root } from "./process.ts";
 
-const folder = join(root, ".cache", "toolchain");
+/** Where made files are kept: HEDDLE_CACHE, or .cache/toolchain of this package. */
+export const folder = process.env.HEDDLE_CACHE ? resolve(process.env.HEDDLE_CACHE) : join(root, ".cache", "toolchain");
 
 export function hash(...parts: (string | Uint8Array)[]): string {
   const sum = createHash("sha256");

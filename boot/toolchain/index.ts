@@ -10,6 +10,7 @@ import { cached, hash, hashFiles } from "./cache.ts";
 import { replacePrologue } from "./generated-c.ts";
 import { buildNative, platformFiles, type Platform, type Profile } from "./native.ts";
 import { BuildError, root, runPackage } from "./process.ts";
+import { keepRoots } from "./roots.ts";
 import { packUstar, readFolder } from "./ustar.ts";
 
 export { BuildError } from "./process.ts";
@@ -32,6 +33,9 @@ export interface BuildResult {
   /** Bytes of each image by its path. */
   bytes: Record<string, number>;
 }
+
+// What decides what the module's C looks like, besides its WebAssembly.
+const GENERATORS = ["boot/toolchain/generated-c.ts", "boot/toolchain/roots.ts", "package-lock.json"].map((path) => join(root, path));
 
 const FEATURES = ["--enable-bulk-memory", "--enable-bulk-memory-opt", "--enable-sign-ext"].concat([
   "--enable-nontrapping-float-to-int",
@@ -69,7 +73,7 @@ interface Rebuild extends BuildOptions {
 async function rebuild({ name, directory, main, profile, platforms, outputs, progress }: Rebuild): Promise<void> {
   progress(`${name}: compiling AssemblyScript`);
   const { wasm, sources } = await compileAssemblyScript(directory, main);
-  const key = hash(wasm, profile, hashFiles([join(root, "boot/toolchain/generated-c.ts"), join(root, "package-lock.json")]));
+  const key = hash(wasm, profile, hashFiles(GENERATORS));
   const moduleFolder = await cached(`module-${key}`, "", async (folder) => {
     mkdirSync(folder);
     writeFileSync(join(folder, "module.wasm"), wasm);
@@ -79,7 +83,7 @@ async function rebuild({ name, directory, main, profile, platforms, outputs, pro
     await runPackage("wabt/bin/wasm2c", ["heddle.wasm", "-o", "heddle.c", "-n", "heddle"], { cwd: folder });
     const path = join(folder, "heddle.c");
     if (!existsSync(path)) throw new BuildError("wasm2c wrote nothing and said nothing");
-    writeFileSync(path, replacePrologue(readFileSync(path, "latin1")));
+    writeFileSync(path, keepRoots(replacePrologue(readFileSync(path, "latin1"))));
   });
 
   const embeddedFiles: string[] = [];

@@ -59,6 +59,9 @@ DEFINE_STORE(i64_store8, u8, u64)
 DEFINE_STORE(i64_store16, u16, u64)
 DEFINE_STORE(i64_store32, u32, u64)
 
+// What follows is computed from this value and nothing derived from it before: boot/toolchain/roots.ts.
+#define KEEP(x) __asm__ volatile("" : "+r"(x))
+
 // memory.copy and memory.fill reach at most 8 GiB above the base: the guard takes what is out of bounds.
 static inline void memory_fill(wasm_rt_memory_t* memory, u64 to, u32 value, u64 n) {
   memset(MEMORY_BASE(memory) + (u32)to, (int)value, (u32)n);
