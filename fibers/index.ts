@@ -4,6 +4,8 @@ import { initPackets, addSource, Errno, runLoop, exit } from "../runtime";
 import { currentTask, DEFAULT_STACK_BYTES, now, Scheduler, spawnTask, suspend, suspendUntil, yieldFiber } from "./scheduler";
 import { Task } from "./task";
 
+export { Channel } from "./channel";
+export { CondVar, Mutex, Semaphore, WaitGroup } from "./sync";
 export { WaitQueue } from "./wait-queue";
 export { now } from "./scheduler";
 export { fiberCount } from "./task";
