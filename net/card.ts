@@ -1,8 +1,6 @@
 // A card's driver as a device of the stack, and as a source of the loop: frames in by batches, frames out once a turn.
 
-import { addSource, Source } from "../runtime/index";
-import { Card } from "../runtime/drivers/card";
-import { Packet, PacketQueue } from "../runtime/memory/packet";
+import { addSource, Card, Packet, PacketQueue, Source } from "../runtime";
 import { NetDevice } from "./device";
 import { Interface } from "./link/interface";
 import { Stack } from "./stack";
@@ -31,7 +29,11 @@ class CardDevice extends NetDevice {
 class CardSource extends Source {
   private readonly received: PacketQueue = new PacketQueue();
 
-  constructor(private readonly card: Card, private readonly stack: Stack, private readonly iface: Interface) {
+  constructor(
+    private readonly card: Card,
+    private readonly stack: Stack,
+    private readonly iface: Interface,
+  ) {
     super();
   }
 

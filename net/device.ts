@@ -1,7 +1,8 @@
-// The face of a network card as the stack sees it: frames out, a few facts. Drivers and the simulated link implement it.
+// The face of a network card as the stack sees it: frames out, a few facts. Drivers and the simulated link implement
+// it.
 // Frames come in through `Stack.receive`.
 
-import { Packet } from "../runtime/memory/packet";
+import { Packet } from "../runtime";
 
 /** What a device takes over; bits of `NetDevice.offloads`. */
 export const enum Offload {
@@ -27,7 +28,8 @@ export abstract class NetDevice {
   offloads: u32 = 0;
 
   /**
-   * Takes a frame: `data` at the Ethernet header, `csumStart` from there. The device owns the packet and frees it when it is sent or dropped.
+   * Takes a frame: `data` at the Ethernet header, `csumStart` from there. The device owns the packet and frees it when
+   * it is sent or dropped.
    * Only what `offloads` says is left to the device. The frame leaves with the next `flush`.
    */
   abstract transmit(p: Packet): void;

@@ -1,5 +1,7 @@
-// SipHash (Aumasson and Bernstein, 2012), the 1-3 variant, over up to three 64-bit words: hash tables that a peer can fill, and
-// the stack's random numbers, are keyed with it, so that neither collisions nor next values can be computed from outside.
+// SipHash (Aumasson and Bernstein, 2012), the 1-3 variant, over up to three 64-bit words: hash tables that a peer can
+// fill, and
+// the stack's random numbers, are keyed with it, so that neither collisions nor next values can be computed from
+// outside.
 //
 // The message is the three words; its length is fixed, so the closing block is a constant.
 
@@ -7,7 +9,7 @@ const C0: u64 = 0x736f6d6570736575;
 const C1: u64 = 0x646f72616e646f6d;
 const C2: u64 = 0x6c7967656e657261;
 const C3: u64 = 0x7465646279746573;
-const LENGTH_BLOCK: u64 = <u64>24 << 56;
+const LENGTH_BLOCK: u64 = (<u64>24) << 56;
 
 /** SipHash-1-3 of (a, b, c) under the key (k0, k1). */
 export function sipHash(k0: u64, k1: u64, a: u64, b: u64, c: u64): u64 {

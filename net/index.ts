@@ -5,7 +5,15 @@ export { NetDevice, Offload } from "./device";
 export { Limits, LogFunction, Stack, stackAt } from "./stack";
 export { DhcpPort, Interface, InterfaceAddress } from "./link/interface";
 export {
-  formatAddress, isLinkLocal, isMulticast, isUnspecified, isV4, ParsedAddress, parseAddress, samePrefix, v4,
+  formatAddress,
+  isLinkLocal,
+  isMulticast,
+  isUnspecified,
+  isV4,
+  ParsedAddress,
+  parseAddress,
+  samePrefix,
+  v4,
 } from "./ip/address";
 export { newRoute, Route, ROUTE_BYTES, RouteKind, RouteOption } from "./ip/route";
 export { IcmpError, Transport } from "./ip/transport";

@@ -1,8 +1,10 @@
-// Notices: what the packet path has to tell people (an address conflict, a lease). The packet path must not build strings, so it
+// Notices: what the packet path has to tell people (an address conflict, a lease). The packet path must not build
+// strings, so it
 // leaves a record of fixed size here, and `Stack.turn` turns it into a line of the log.
 //
 // Invariants
-// 1. At most NOTICES wait; what comes on top is counted (`noticesLost`), so a peer cannot flood the log faster than a turn empties it.
+// 1. At most NOTICES wait; what comes on top is counted (`noticesLost`), so a peer cannot flood the log faster than a
+//    turn empties it.
 // 2. A kind whose cause lies with a peer is limited by its sender before it comes here (ARP: one conflict in 10 s).
 
 import { formatAddress } from "./ip/address";
@@ -28,6 +30,7 @@ export const enum NoticeLevel {
   INFO = 2,
   DEBUG = 3,
 }
+
 
 @unmanaged
 export class Notice {

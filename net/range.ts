@@ -1,9 +1,10 @@
 // Giving a packet a range of another one's bytes without copying them: fragmentation and segmentation are made of it.
 
-import { Packet } from "../runtime/memory/packet";
+import { Packet } from "../runtime";
 
 /**
- * Adds `bytes` bytes from `offset` of `source` (linear part and slices, the range lies in it) as slices of `target`, which holds references on the
+ * Adds `bytes` bytes from `offset` of `source` (linear part and slices, the range lies in it) as slices of `target`,
+ * which holds references on the
  * buffers from then on. False when `target` has too few slices left; it then has some of them, and is to be freed.
  */
 export function addRange(target: Packet, source: Packet, offset: u32, bytes: u32): bool {

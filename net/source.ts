@@ -1,8 +1,8 @@
-// The stack of a machine: one for each core, driven by the core's event loop. The only file of net/ below net/socket that knows the loop, the clock
+// The stack of a machine: one for each core, driven by the core's event loop. The only file of net/ below net/socket
+// that knows the loop, the clock
 // and the platform's randomness; tests drive a Stack by hand instead.
 
-import { addSource, clockMonotonic, random, Source } from "../runtime/index";
-import { log } from "../runtime/log";
+import { addSource, clockMonotonic, log, random, Source } from "../runtime";
 import { Limits, Stack } from "./stack";
 
 /** Timers of the stack that run in a turn, at most. */
@@ -35,7 +35,10 @@ function toLog(level: i32, text: string): void {
   log(level, text);
 }
 
-/** Makes the core's stack and adds it to the loop. Before the drivers are added, so that it knows the time of the turn when they call it. */
+/**
+ * Makes the core's stack and adds it to the loop. Before the drivers are added, so that it knows the time of the turn
+ * when they call it.
+ */
 export function startStack(limits: Limits = new Limits()): Stack {
   const seeds = new StaticArray<u64>(2);
   random(changetype<usize>(seeds), 16);

@@ -1,4 +1,5 @@
-// A network stack: the state that its modules share, and its three entrances. Sans-IO and deterministic (docs: RFC numbers stand in
+// A network stack: the state that its modules share, and its three entrances. Sans-IO and deterministic (docs: RFC
+// numbers stand in
 // the modules): time, randomness and frames go in; frames and events come out.
 //
 //   driver / simulated link --receive--> link -> ip -> transports --events--> sockets
@@ -6,12 +7,13 @@
 //
 // Invariants
 // 1. `now_ns` is set by whoever drives the stack before it calls `receive`, `wheel.run` or `turn`, and never goes back.
-// 2. Nothing in net/ below net/socket asks the platform for anything: same seed, same frames and same times give the same frames.
-// 3. Stacks live for ever: timers name theirs by `id` (`stackAt`), as @unmanaged memory must not hold managed references.
+// 2. Nothing in net/ below net/socket asks the platform for anything: same seed, same frames and same times give the
+//    same frames.
+// 3. Stacks live for ever: timers name theirs by `id` (`stackAt`), as @unmanaged memory must not hold managed
+//    references.
 // 4. What a peer can make the stack hold is bounded by `Limits`.
 
-import { Packet, PacketFlag, PacketQueue, packetsTotal } from "../runtime/memory/packet";
-import { TimerWheel } from "../runtime/loop/timer";
+import { Packet, PacketFlag, PacketQueue, packetsTotal, TimerWheel } from "../runtime";
 import { Counters, newCounters } from "./counters";
 import { NetDevice } from "./device";
 import { sipHash } from "./hash";
@@ -132,7 +134,9 @@ export class Stack {
       return;
     }
     // It never leaves the machine: the checksum needs neither computing nor checking.
-    p.flags = (p.flags & ~(PacketFlag.CHECKSUM_PARTIAL | PacketFlag.LINK_BROADCAST | PacketFlag.LINK_MULTICAST)) | PacketFlag.CHECKSUM_OK;
+    p.flags =
+      (p.flags & ~(PacketFlag.CHECKSUM_PARTIAL | PacketFlag.LINK_BROADCAST | PacketFlag.LINK_MULTICAST)) |
+      PacketFlag.CHECKSUM_OK;
     p.iface = <u16>iface;
     this.loopback.push(p);
   }

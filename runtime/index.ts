@@ -26,4 +26,5 @@ export { addSource, loopHalts, loopNow, loopTurns, onShutdown, runLoop, Source, 
 export { Card, CardOffload } from "./drivers/card";
 export { findCards, openCard, openError } from "./drivers/cards";
 export { configureLog, log, LogLevel, logs, print } from "./log";
-export { log, LogLevel, logs, print } from "./log";
+export * from "./json/index";
+export * from "./config/index";

@@ -1,22 +1,28 @@
 // The DHCP client of an interface (RFC 2131, section 4.4; conflict detection of RFC 5227).
 //
-//   INIT --discover--> SELECTING --offer--> REQUESTING --ack--> PROBING --free--> BOUND --T1--> RENEWING --T2--> REBINDING
-//    ^                    |4,8,16..64 s        | nak, 4 tries     | taken: decline      ^--ack--------+--ack--------+   | nak, expiry
+//   INIT --discover--> SELECTING --offer--> REQUESTING --ack--> PROBING --free--> BOUND --T1--> RENEWING --T2-->
+// REBINDING
+//    ^                    |4,8,16..64 s        | nak, 4 tries     | taken: decline      ^--ack--------+--ack--------+
+//     | nak, expiry
 //    +--------------------+--------------------+------------------+-----------------------------------------------------+
 //
 // Invariants
-// 1. Everything a server says is hostile: a message counts when its transaction id and hardware address are ours, and an offer only with an
+// 1. Everything a server says is hostile: a message counts when its transaction id and hardware address are ours, and
+//    an offer only with an
 //    address, mask and lease that make sense together.
-// 2. Packets are only queued by `input`; they are worked on from a timer, as configuring an interface allocates and the packet path must not.
+// 2. Packets are only queued by `input`; they are worked on from a timer, as configuring an interface allocates and
+//    the packet path must not.
 // 3. The interface has an address of ours exactly in BOUND, RENEWING and REBINDING.
 //
-// Where this departs from the RFCs: no random wait of 1 to 10 s before the first message (RFC 2131, 4.4.1: against all hosts of a network booting at
-// once; retransmissions are spread), and the three ARP probes are 20 ms apart instead of 1 to 2 s: on a link a station answers in well under that,
-// a boot takes a tenth of it, and a claim that comes later is still seen and the address given back (RFC 5227, 2.4 (b)). Options of
+// Where this departs from the RFCs: no random wait of 1 to 10 s before the first message (RFC 2131, 4.4.1: against all
+// hosts of a network booting at
+// once; retransmissions are spread), and the three ARP probes are 20 ms apart instead of 1 to 2 s: on a link a station
+// answers in well under that,
+// a boot takes a tenth of it, and a claim that comes later is still seen and the address given back (RFC 5227, 2.4
+// (b)). Options of
 // the first offer that fits are taken; offers are not compared. No INIT-REBOOT: nothing is remembered over a boot.
 
-import { allocPacket, Packet, PacketQueue } from "../../runtime/memory/packet";
-import { Timer } from "../../runtime/loop/timer";
+import { allocPacket, Packet, PacketQueue, Timer } from "../../runtime";
 import { v4, v4Mask } from "../ip/address";
 import { V4_ALL } from "../ip/ip";
 import { newRoute, Route, RouteOption } from "../ip/route";
@@ -27,7 +33,13 @@ import { Stack, stackAt } from "../stack";
 import { checkDatagram, emitDatagram, UdpCheck } from "../udp/udp";
 import { ArpOp } from "../wire/arp";
 import {
-  DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessage, DhcpType, emitDhcp, MAX_MESSAGE_BYTES, parseDhcp,
+  DHCP_CLIENT_PORT,
+  DHCP_SERVER_PORT,
+  DhcpMessage,
+  DhcpType,
+  emitDhcp,
+  MAX_MESSAGE_BYTES,
+  parseDhcp,
 } from "../wire/dhcp";
 import { MAC_BROADCAST } from "../wire/ethernet";
 import { ipv4Dst, ipv4Src, Protocol } from "../wire/ipv4";
@@ -51,7 +63,10 @@ const LAST_WAIT_S: i64 = 64;
 const REQUEST_TRIES: u32 = 4;
 const PROBES: u32 = 3;
 const PROBE_NS: i64 = 20_000_000;
-/** After a decline at least ten seconds (RFC 2131, 3.1); after a refusal a little, so that a server that only refuses is not flooded. */
+/**
+ * After a decline at least ten seconds (RFC 2131, 3.1); after a refusal a little, so that a server that only refuses
+ * is not flooded.
+ */
 const DECLINE_WAIT_NS: i64 = 10 * SECOND_NS;
 const NAK_WAIT_NS: i64 = SECOND_NS;
 /** Renewals are repeated after half the time left, but not more often (RFC 2131, 4.4.5). */
@@ -148,6 +163,7 @@ export class DhcpClient extends DhcpPort {
     this.queue.clear();
     this.iface.dhcp = null;
   }
+
 
   @inline private get hasAddress(): bool {
     return this.state == DhcpState.BOUND || this.state == DhcpState.RENEWING || this.state == DhcpState.REBINDING;
@@ -325,7 +341,12 @@ export class DhcpClient extends DhcpPort {
       case DhcpState.REQUESTING:
         if (m.type == DhcpType.NAK && (m.server == 0 || m.server == this.server)) {
           this.refused();
-        } else if (m.type == DhcpType.ACK && m.server == this.server && m.yiaddr == this.address && this.acceptable(m)) {
+        } else if (
+          m.type == DhcpType.ACK &&
+          m.server == this.server &&
+          m.yiaddr == this.address &&
+          this.acceptable(m)
+        ) {
           this.take(m);
           this.state = DhcpState.PROBING;
           this.tries = 0;
@@ -343,7 +364,8 @@ export class DhcpClient extends DhcpPort {
     }
   }
 
-  // An address, mask, lease and server that make sense together. Changes `m`: a missing mask becomes that of the address's class.
+  // An address, mask, lease and server that make sense together. Changes `m`: a missing mask becomes that of the
+  // address's class.
   private acceptable(m: DhcpMessage): bool {
     const address = m.yiaddr;
     const top = address >> 24;

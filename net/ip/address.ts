@@ -1,4 +1,5 @@
-// IP addresses as pairs (hi, lo) of 64 bits in host order: IPv6 as it is, IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2), so that
+// IP addresses as pairs (hi, lo) of 64 bits in host order: IPv6 as it is, IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2),
+// so that
 // everything above the IP layer handles one kind. Classes of addresses (RFC 6890), text (RFC 4291, RFC 5952, CIDR).
 
 /** `lo` of ::ffff:0.0.0.0; `hi` is 0. */
@@ -7,8 +8,10 @@ export const V4_PREFIX: u64 = 0xffff00000000;
 /** `lo` of an IPv4 address; its `hi` is 0. */
 @inline
 export function v4(address: u32): u64 {
-  return V4_PREFIX | <u64>address;
+  return V4_PREFIX | (<u64>address);
 }
+
+
 @inline
 export function isV4(hi: u64, lo: u64): bool {
   return hi == 0 && lo >> 32 == 0xffff;
@@ -19,14 +22,20 @@ export function isV4(hi: u64, lo: u64): bool {
 export function isUnspecified(hi: u64, lo: u64): bool {
   return hi == 0 && (lo == 0 || lo == V4_PREFIX);
 }
+
+
 @inline
 export function isV4Multicast(address: u32): bool {
   return address >> 28 == 14;
 }
+
+
 @inline
 export function isV4Loopback(address: u32): bool {
   return address >> 24 == 127;
 }
+
+
 @inline
 export function isMulticast(hi: u64, lo: u64): bool {
   return hi >> 56 == 0xff || (isV4(hi, lo) && isV4Multicast(<u32>lo));
@@ -47,6 +56,8 @@ export function v4Mask(bits: u32): u32 {
 export function maskHi(bits: u32): u64 {
   return bits == 0 ? 0 : bits >= 64 ? u64.MAX_VALUE : u64.MAX_VALUE << (64 - bits);
 }
+
+
 @inline
 export function maskLo(bits: u32): u64 {
   return bits <= 64 ? 0 : bits >= 128 ? u64.MAX_VALUE : u64.MAX_VALUE << (128 - bits);
@@ -184,13 +195,19 @@ export function formatAddress(hi: u64, lo: u64): string {
   if (isV4(hi, lo)) {
     const a = <u32>lo;
     return (
-      (a >> 24).toString() + "." + ((a >> 16) & 255).toString() + "." + ((a >> 8) & 255).toString() + "." + (a & 255).toString()
+      (a >> 24).toString() +
+      "." +
+      ((a >> 16) & 255).toString() +
+      "." +
+      ((a >> 8) & 255).toString() +
+      "." +
+      (a & 255).toString()
     );
   }
   // The longest run of at least two zero groups, the first of equals, becomes "::" (RFC 5952, 4.2).
   let best = -1;
   let bestCount = 1;
-  for (let g = 0; g < 8; ) {
+  for (let g = 0; g < 8;) {
     let n = 0;
     while (g + n < 8 && group(hi, lo, g + n) == 0) n++;
     if (n > bestCount) {
@@ -213,5 +230,5 @@ export function formatAddress(hi: u64, lo: u64): string {
 }
 
 function group(hi: u64, lo: u64, index: i32): u32 {
-  return <u32>(index < 4 ? hi >> (48 - 16 * index) : lo >> (112 - 16 * index)) & 0xffff;
+  return (<u32>(index < 4 ? hi >> (48 - 16 * index) : lo >> (112 - 16 * index))) & 0xffff;
 }

@@ -1,7 +1,6 @@
 // Cutting an IPv4 packet into fragments (RFC 791, 2.3): headers of their own, slices of the original's payload.
 
-import { allocPacket, Packet, PacketFlag } from "../../runtime/memory/packet";
-import { Errno } from "../../runtime/errors";
+import { allocPacket, Errno, Packet, PacketFlag } from "../../runtime";
 import { completeChecksum } from "../link/offload";
 import { addRange } from "../range";
 import { Stack } from "../stack";
@@ -9,7 +8,9 @@ import { IPV4_BYTES, IPV4_MF, ipv4Id, rewriteIpv4 } from "../wire/ipv4";
 import { Route } from "./route";
 import { send4 } from "./ipv4";
 
-/** Sends a packet of ours (`data` at its IPv4 header without options) in fragments of at most the route's MTU. Owns it. */
+/**
+ * Sends a packet of ours (`data` at its IPv4 header without options) in fragments of at most the route's MTU. Owns it.
+ */
 export function fragment4(stack: Stack, p: Packet, route: Route): i32 {
   const counters = stack.counters;
   // The checksum covers the whole: no device can complete it on fragments.

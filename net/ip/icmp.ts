@@ -1,7 +1,8 @@
-// ICMP for IPv4 (RFC 792; RFC 1122, 3.2.2): echo is answered, errors in are handed to the transport whose packet they quote, errors out are
+// ICMP for IPv4 (RFC 792; RFC 1122, 3.2.2): echo is answered, errors in are handed to the transport whose packet they
+// quote, errors out are
 // limited in rate and never answer errors, groups or fragments.
 
-import { allocPacket, BUFFER_DATA_BYTES, HEADROOM_BYTES, Packet, PacketFlag } from "../../runtime/memory/packet";
+import { allocPacket, BUFFER_DATA_BYTES, HEADROOM_BYTES, Packet, PacketFlag } from "../../runtime";
 import { Interface } from "../link/interface";
 import { Limits, Stack } from "../stack";
 import { finish, fold, sumBytes, sumPacket } from "../wire/checksum";
@@ -38,7 +39,10 @@ const ERROR_BYTES: u32 = 576;
 const ERROR_TOS: u32 = 0xc0;
 const MIN_IPV4_MTU: u32 = 68;
 
-/** Limits errors out: a bucket of tokens. What an error costs is drawn, so that counting errors tells an outsider nothing (SAD DNS, 2020). */
+/**
+ * Limits errors out: a bucket of tokens. What an error costs is drawn, so that counting errors tells an outsider
+ * nothing (SAD DNS, 2020).
+ */
 export class IcmpLimiter {
   private readonly perSecond: i64;
   private readonly burst: i64;
@@ -134,7 +138,7 @@ function echo(stack: Stack, p: Packet): void {
   p.drop(p.l4);
   // Only the type changes, from 8 to 0: the sum falls by 8 in the word whose first byte it is (RFC 1624).
   const at = p.data;
-  const sum = fold((<u64>load<u16>(at, ICMP_CHECKSUM) ^ 0xffff) + (0xffff - 8));
+  const sum = fold(((<u64>load<u16>(at, ICMP_CHECKSUM)) ^ 0xffff) + (0xffff - 8));
   store<u8>(at, IcmpType.ECHO_REPLY);
   store<u16>(at, <u16>~sum, ICMP_CHECKSUM);
   p.flags = 0;
@@ -209,7 +213,10 @@ function plateau(sent: u32): u32 {
   return 296;
 }
 
-/** Hands an error about a packet of ours, quoted from its IPv4 header on, to its transport. `bytes` of it may be read; all of it is hostile. */
+/**
+ * Hands an error about a packet of ours, quoted from its IPv4 header on, to its transport. `bytes` of it may be read;
+ * all of it is hostile.
+ */
 export function reportError(stack: Stack, inner: usize, bytes: u32, error: IcmpError, mtu: u32): void {
   const counters = stack.counters;
   if (bytes < IPV4_BYTES + 8 || load<u8>(inner) >> 4 != 4) {
@@ -235,7 +242,10 @@ export function reportError(stack: Stack, inner: usize, bytes: u32, error: IcmpE
   transport.icmpError(error, mtu, 0, src, 0, v4(ipv4Dst(inner)), inner + header, bytes - header);
 }
 
-/** Sends an error about a received packet (`data` at its IPv4 header) where one is due (RFC 1122, 3.2.2). The packet stays the caller's. */
+/**
+ * Sends an error about a received packet (`data` at its IPv4 header) where one is due (RFC 1122, 3.2.2). The packet
+ * stays the caller's.
+ */
 export function sendIcmpError(stack: Stack, p: Packet, type: u32, code: u32, rest: u32): void {
   const counters = stack.counters;
   const h = p.data;

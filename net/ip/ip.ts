@@ -1,10 +1,10 @@
-// IP as the rest of the stack sees it: routes, the way out, the transports above. What is IPv4's own lies in ipv4.ts (headers in and out),
+// IP as the rest of the stack sees it: routes, the way out, the transports above. What is IPv4's own lies in ipv4.ts
+// (headers in and out),
 // fragment.ts, reassembly.ts and icmp.ts.
 //
 // Standards: RFC 791, 792, 1122 (hosts), 1191 (path MTU), 6864 (identification), 6890 (special addresses).
 
-import { Packet } from "../../runtime/memory/packet";
-import { Errno } from "../../runtime/errors";
+import { Errno, Packet } from "../../runtime";
 import { Interface } from "../link/interface";
 import { Limits, stackAt } from "../stack";
 import { isMulticast, isV4, v4 } from "./address";
@@ -34,7 +34,10 @@ export class Ip {
   /** Counters of identification values, one for each hash of (source, destination, protocol); see `nextId`. */
   private readonly ids: StaticArray<u16> = new StaticArray<u16>(1024);
 
-  constructor(private readonly stackId: u32, limits: Limits) {
+  constructor(
+    private readonly stackId: u32,
+    limits: Limits,
+  ) {
     this.pathMtus = new PathMtus(stackId, limits);
     this.reassembly = new Reassembly(stackId, limits);
     this.icmpLimiter = new IcmpLimiter(limits);
@@ -52,6 +55,8 @@ export class Ip {
     const registered = this.registered;
     for (let i = 0, n = registered.length; i < n; i++) unchecked(registered[i]).turn();
   }
+
+
   @inline transport(protocol: u32): Transport | null {
     return unchecked(this.transports[protocol & 255]);
   }
@@ -72,7 +77,16 @@ export class Ip {
    * @returns 0, or EINVAL
    */
   addRoute(
-    hi: u64, lo: u64, bits: u32, kind: RouteKind, iface: u32, hopHi: u64, hopLo: u64, srcHi: u64, srcLo: u64, metric: u32,
+    hi: u64,
+    lo: u64,
+    bits: u32,
+    kind: RouteKind,
+    iface: u32,
+    hopHi: u64,
+    hopLo: u64,
+    srcHi: u64,
+    srcLo: u64,
+    metric: u32,
   ): i32 {
     if (bits > 128) return Errno.EINVAL;
     const entry = this.table.add(hi, lo, bits, kind, metric);
@@ -199,7 +213,8 @@ export class Ip {
   }
 
   /**
-   * Sends a packet: `data` at the transport header, with OUTPUT_HEADROOM before it. Owns the packet, whatever comes of it.
+   * Sends a packet: `data` at the transport header, with OUTPUT_HEADROOM before it. Owns the packet, whatever comes of
+   * it.
    * @param route a Route for this destination, resolved here when it is not
    * @param tos TOS or traffic class byte
    * @returns 0 (sent, or waiting for the neighbour's address), ENETUNREACH, EMSGSIZE, ENOBUFS
@@ -224,13 +239,16 @@ export class Ip {
     return output4(stack, p, route, <u32>srcLo, <u32>dstLo, protocol, tos, ttl);
   }
 
-  /** A packet that waited for a neighbour in vain (`data` at the IP header): whoever sent it is told. Owns the packet. */
+  /**
+   * A packet that waited for a neighbour in vain (`data` at the IP header): whoever sent it is told. Owns the packet.
+   */
   unreachable(p: Packet): void {
     unreachable4(stackAt(this.stackId), p);
   }
 
   /**
-   * The identification of a packet that may be fragmented (RFC 6864, 4.1): not repeated soon for the same source, destination and protocol, and
+   * The identification of a packet that may be fragmented (RFC 6864, 4.1): not repeated soon for the same source,
+   * destination and protocol, and
    * not to be predicted from what others receive (RFC 7739).
    */
   nextId(src: u32, dst: u32, protocol: u32): u32 {

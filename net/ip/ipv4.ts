@@ -1,7 +1,7 @@
-// IPv4 packets in and out (RFC 791; RFC 1122, 3.2). Options are skipped: none is acted upon, which RFC 7126 allows, source routes are refused.
+// IPv4 packets in and out (RFC 791; RFC 1122, 3.2). Options are skipped: none is acted upon, which RFC 7126 allows,
+// source routes are refused.
 
-import { Packet, PacketFlag } from "../../runtime/memory/packet";
-import { Errno } from "../../runtime/errors";
+import { Errno, Packet, PacketFlag } from "../../runtime";
 import { Interface } from "../link/interface";
 import { linkOutput } from "../link/ethernet";
 import { Stack } from "../stack";
@@ -79,7 +79,14 @@ export function input4(stack: Stack, iface: Interface, p: Packet, looped: bool):
 
 // Addresses that cannot come from outside (RFC 1122, 3.2.1.3; RFC 1812, 5.3.7).
 function isMartian(iface: Interface, src: u32, dst: u32): bool {
-  return src >> 28 >= 14 || src >> 24 == 127 || src >> 24 == 0 || isV4Loopback(dst) || dst >> 24 == 0 || iface.find(0, v4(src)) != null;
+  return (
+    src >> 28 >= 14 ||
+    src >> 24 == 127 ||
+    src >> 24 == 0 ||
+    isV4Loopback(dst) ||
+    dst >> 24 == 0 ||
+    iface.find(0, v4(src)) != null
+  );
 }
 
 // Sets the packet's link flags when its IP destination is a group, so that the transports look at one place.
@@ -108,7 +115,12 @@ function isForUs(stack: Stack, iface: Interface, p: Packet, dst: u32, looped: bo
 function isDhcpReply(p: Packet): bool {
   const h = p.data;
   const header = ipv4HeaderBytes(h);
-  return ipv4Protocol(h) == Protocol.UDP && !ipv4IsFragment(h) && p.len >= header + 8 && udpDst(h + header) == DHCP_CLIENT_PORT;
+  return (
+    ipv4Protocol(h) == Protocol.UDP &&
+    !ipv4IsFragment(h) &&
+    p.len >= header + 8 &&
+    udpDst(h + header) == DHCP_CLIENT_PORT
+  );
 }
 
 function deliver(stack: Stack, iface: Interface, p: Packet): void {
@@ -141,7 +153,14 @@ function deliver(stack: Stack, iface: Interface, p: Packet): void {
 
 /** Sends a packet (`data` at the transport header) along a resolved route. Owns it. */
 export function output4(
-  stack: Stack, p: Packet, route: Route, src: u32, dst: u32, protocol: u32, tos: u32, ttl: u32,
+  stack: Stack,
+  p: Packet,
+  route: Route,
+  src: u32,
+  dst: u32,
+  protocol: u32,
+  tos: u32,
+  ttl: u32,
 ): i32 {
   const total = p.totalLen + IPV4_BYTES;
   const gso = (p.flags & (PacketFlag.GSO_TCP4 | PacketFlag.GSO_TCP6)) != 0;
@@ -194,7 +213,7 @@ export function send4(stack: Stack, p: Packet, route: Route): i32 {
       return 0;
     case RouteKind.MULTICAST:
       // 01:00:5e and the lower 23 bits of the group (RFC 1112, 6.4).
-      linkOutput(stack, iface, p, 0x01005e000000 | <u64>(ipv4Dst(p.data) & 0x7fffff), EtherType.IPV4);
+      linkOutput(stack, iface, p, 0x01005e000000 | (<u64>(ipv4Dst(p.data) & 0x7fffff)), EtherType.IPV4);
       return 0;
     default:
       stack.counters.ipOutNoRoutes++;

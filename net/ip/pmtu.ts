@@ -1,19 +1,22 @@
-// Path MTUs that were learnt (RFC 1191, RFC 8201): destination -> MTU, in a fixed set of entries, forgotten after ten minutes so that a
+// Path MTUs that were learnt (RFC 1191, RFC 8201): destination -> MTU, in a fixed set of entries, forgotten after ten
+// minutes so that a
 // path that has become wider is used again.
 //
 // Invariants
 // 1. An MTU is never below MIN_MTU: a forged error cannot make us send tiny packets (Linux has the same floor).
-// 2. A value only falls until it is forgotten. The table is a set of 4-way buckets; what does not fit replaces the oldest of its bucket.
+// 2. A value only falls until it is forgotten. The table is a set of 4-way buckets; what does not fit replaces the
+//    oldest of its bucket.
 // 3. Whoever learns a value has verified the error before (RFC 5927).
 
 import { Limits, stackAt } from "../stack";
-import { Timer } from "../../runtime/loop/timer";
+import { Timer } from "../../runtime";
 
 export const MIN_MTU: u32 = 552;
 export const MIN_MTU6: u32 = 1280;
 const LIFETIME_NS: i64 = 600_000_000_000;
 const SWEEP_NS: i64 = 60_000_000_000;
 const WAYS: u32 = 4;
+
 
 @unmanaged
 class PathMtu {
@@ -31,14 +34,18 @@ export class PathMtus {
   private readonly timer: Timer = changetype<Timer>(heap.alloc(offsetof<Timer>()));
   count: u32 = 0;
 
-  constructor(private readonly stackId: u32, limits: Limits) {
-    const sets = <u32>1 << (32 - clz<u32>(max<u32>(limits.pathMtus / WAYS, 2) - 1));
+  constructor(
+    private readonly stackId: u32,
+    limits: Limits,
+  ) {
+    const sets = (<u32>1) << (32 - clz<u32>(max<u32>(limits.pathMtus / WAYS, 2) - 1));
     this.capacity = sets * WAYS;
     const bytes = <usize>this.capacity * offsetof<PathMtu>();
     this.entries = heap.alloc(bytes);
     memory.fill(this.entries, 0, bytes);
     this.timer.init(onSweep, stackId);
   }
+
 
   @inline private entry(index: u32): PathMtu {
     return changetype<PathMtu>(this.entries + <usize>index * offsetof<PathMtu>());

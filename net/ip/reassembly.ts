@@ -1,18 +1,27 @@
 // Reassembly of IPv4 fragments (RFC 791, 3.2; RFC 815's idea of holes as a sorted list without overlaps).
 //
 // Invariants
-// 1. A datagram's fragments are sorted by offset and do not overlap. One that is received twice is dropped; one that overlaps others in any other
+// 1. A datagram's fragments are sorted by offset and do not overlap. One that is received twice is dropped; one that
+//    overlaps others in any other
 //    way drops the whole datagram (as RFC 5722 for IPv6: nobody honest sends it).
 // 2. So the datagram is whole when the end is known and the bytes received are as many: no scan.
 // 3. At most `reassemblies` datagrams and `reassemblyPackets` buffers are held; a new datagram pushes out the oldest.
 // 4. A datagram has at most MAX_FRAGMENTS fragments: what a Packet can hold as slices, and 16 of 1,480 bytes are 23 KB.
 
-import { MAX_SLICES, Packet } from "../../runtime/memory/packet";
-import { Timer } from "../../runtime/loop/timer";
+import { MAX_SLICES, Packet, Timer } from "../../runtime";
 import { addRange } from "../range";
 import { Limits, stackAt } from "../stack";
 import { IcmpType } from "../wire/icmp";
-import { IPV4_MF, ipv4Dst, ipv4Fragment, ipv4HeaderBytes, ipv4Id, ipv4Protocol, ipv4Src, rewriteIpv4 } from "../wire/ipv4";
+import {
+  IPV4_MF,
+  ipv4Dst,
+  ipv4Fragment,
+  ipv4HeaderBytes,
+  ipv4Id,
+  ipv4Protocol,
+  ipv4Src,
+  rewriteIpv4,
+} from "../wire/ipv4";
 import { sendIcmpError } from "./icmp";
 
 /** RFC 1122, 3.3.2 wants 60 s or more; Linux keeps 30 s, as memory held for a sender that has gone is an attacker's. */
@@ -21,13 +30,17 @@ const MAX_FRAGMENTS: u32 = MAX_SLICES + 1;
 const MAX_PAYLOAD: u32 = 65535 - 20;
 const UNKNOWN: u32 = u32.MAX_VALUE;
 
+
 @unmanaged
 class Datagram {
   /** Next in the hash chain or the free list; neighbours by age. */
   chain: Datagram | null;
   older: Datagram | null;
   younger: Datagram | null;
-  /** Fragments by offset: `data` at the IP header, `cookie` the offset of their payload, `cookie2` its end, `l4` the header's length. */
+  /**
+   * Fragments by offset: `data` at the IP header, `cookie` the offset of their payload, `cookie2` its end, `l4` the
+   * header's length.
+   */
   head: Packet | null;
   tail: Packet | null;
   stack: u32;
@@ -39,6 +52,7 @@ class Datagram {
   received: u32;
   /** Payload bytes of the whole, or UNKNOWN. */
   end: u32;
+
 
   @inline get timer(): Timer {
     return changetype<Timer>(changetype<usize>(this) + offsetof<Datagram>());
@@ -58,7 +72,10 @@ export class Reassembly {
   count: u32 = 0;
   buffers: u32 = 0;
 
-  constructor(private readonly stackId: u32, limits: Limits) {
+  constructor(
+    private readonly stackId: u32,
+    limits: Limits,
+  ) {
     const n = max<u32>(limits.reassemblies, 2);
     const entries = heap.alloc(<usize>n * ENTRY_BYTES);
     memory.fill(entries, 0, <usize>n * ENTRY_BYTES);
@@ -69,14 +86,17 @@ export class Reassembly {
       d.chain = this.freeList;
       this.freeList = d;
     }
-    const buckets = <u32>1 << (32 - clz<u32>(n - 1));
+    const buckets = (<u32>1) << (32 - clz<u32>(n - 1));
     this.mask = buckets - 1;
     this.buckets = heap.alloc(<usize>buckets * sizeof<usize>());
     memory.fill(this.buckets, 0, <usize>buckets * sizeof<usize>());
     this.bufferLimit = limits.reassemblyPackets;
   }
 
-  /** Takes a fragment (`data` at its checked IPv4 header). Gives the whole packet when it was the last one, else null. Owns the fragment. */
+  /**
+   * Takes a fragment (`data` at its checked IPv4 header). Gives the whole packet when it was the last one, else null.
+   * Owns the fragment.
+   */
   add(p: Packet): Packet | null {
     const counters = stackAt(this.stackId).counters;
     counters.ipReasmReqds++;
@@ -148,7 +168,7 @@ export class Reassembly {
     const counters = stackAt(this.stackId).counters;
     const whole = d.head!;
     let fits = true;
-    for (let f = whole.next; f != null; ) {
+    for (let f = whole.next; f != null;) {
       const next = f.next;
       const header: u32 = f.l4;
       if (fits) fits = addRange(whole, f, header, f.totalLen - header);
@@ -173,8 +193,8 @@ export class Reassembly {
   }
 
   private findOrAdd(h: usize): Datagram {
-    const addresses = (<u64>ipv4Src(h) << 32) | <u64>ipv4Dst(h);
-    const key = (<u64>ipv4Id(h) << 8) | <u64>ipv4Protocol(h);
+    const addresses = ((<u64>ipv4Src(h)) << 32) | (<u64>ipv4Dst(h));
+    const key = ((<u64>ipv4Id(h)) << 8) | (<u64>ipv4Protocol(h));
     const at = this.bucket(addresses, key);
     let known = changetype<Datagram | null>(load<usize>(at));
     while (known != null) {
@@ -210,7 +230,7 @@ export class Reassembly {
 
   /** Frees a datagram and what it holds. */
   private drop(d: Datagram): void {
-    for (let f = d.head; f != null; ) {
+    for (let f = d.head; f != null;) {
       const next = f.next;
       f.free();
       f = next;

@@ -1,9 +1,12 @@
-// A Route: where packets to one destination leave, remembered by whoever sends them (a connection, a socket) so that the routing table and
+// A Route: where packets to one destination leave, remembered by whoever sends them (a connection, a socket) so that
+// the routing table and
 // the neighbour cache are asked once, not for each packet.
 //
 // Invariants
-// 1. A Route is plain memory without ownership: it may be dropped, copied or zeroed at any time. All zero is a valid, unresolved Route.
-// 2. It is good while `generation` equals the one of `Ip`, which grows with each change of addresses, routes or path MTUs. `Ip.output` checks and
+// 1. A Route is plain memory without ownership: it may be dropped, copied or zeroed at any time. All zero is a valid,
+//    unresolved Route.
+// 2. It is good while `generation` equals the one of `Ip`, which grows with each change of addresses, routes or path
+//    MTUs. `Ip.output` checks and
 //    resolves again by itself; who uses `mtu` or `src` calls `Ip.resolve` first.
 // 3. `neighbour` is only a hint: used while its `serial` is unchanged, as entries are recycled.
 
@@ -30,6 +33,7 @@ export const enum RouteOption {
   FIXED_INTERFACE = 2,
 }
 
+
 @unmanaged
 export class Route {
   // Set by the owner.
@@ -55,7 +59,10 @@ export class Route {
   hopLo: u64;
 }
 
-/** Bytes of a Route, a multiple of 8: to embed one, allocate so much more behind the object (`changetype<Route>(object + offsetof<T>())`). */
+/**
+ * Bytes of a Route, a multiple of 8: to embed one, allocate so much more behind the object (`changetype<Route>(object
+ * + offsetof<T>())`).
+ */
 export const ROUTE_BYTES: usize = offsetof<Route>();
 
 /** A Route of its own on the heap, unresolved. */

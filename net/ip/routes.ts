@@ -1,15 +1,19 @@
-// The routing table: longest prefix match in a path-compressed binary trie over 128-bit keys (Morrison, 1968; IPv4 as ::ffff:a.b.c.d).
+// The routing table: longest prefix match in a path-compressed binary trie over 128-bit keys (Morrison, 1968; IPv4 as
+// ::ffff:a.b.c.d).
 //
-//   a node: a prefix, and what it leads to (a list by metric, maybe empty). Its two children extend it by at least one bit, by the next bit.
+//   a node: a prefix, and what it leads to (a list by metric, maybe empty). Its two children extend it by at least one
+// bit, by the next bit.
 //
 // Invariants
 // 1. A node without routes has two children; so there are fewer than twice as many nodes as prefixes.
-// 2. A child's prefix extends its parent's. A look-up visits at most one node for each bit, in practice the logarithm of the number
+// 2. A child's prefix extends its parent's. A look-up visits at most one node for each bit, in practice the logarithm
+//    of the number
 //    of prefixes, whatever the order in which they were added.
 // 3. The table is small and rarely changed (control plane): nodes and routes come from the heap.
 
 import { maskHi, maskLo, samePrefix } from "./address";
 import { RouteKind } from "./route";
+
 
 @unmanaged
 export class RouteEntry {
@@ -26,6 +30,7 @@ export class RouteEntry {
   srcHi: u64;
   srcLo: u64;
 }
+
 
 @unmanaged
 class Node {
@@ -91,7 +96,10 @@ export class RoutingTable {
     if (node == null) return false;
     let before: RouteEntry | null = null;
     let route = node.routes;
-    while (route != null && (route.kind != kind || route.iface != iface || route.srcHi != srcHi || route.srcLo != srcLo)) {
+    while (
+      route != null &&
+      (route.kind != kind || route.iface != iface || route.srcHi != srcHi || route.srcLo != srcLo)
+    ) {
       before = route;
       route = route.next;
     }
@@ -163,7 +171,7 @@ function newNode(hi: u64, lo: u64, bits: u32): Node {
 // Bit `index` (0: the most significant) of a key; index is below 128.
 @inline
 function bitAt(hi: u64, lo: u64, index: u32): bool {
-  return (((index < 64 ? hi >> (63 - index) : lo >> (127 - index)) & 1) as bool);
+  return ((index < 64 ? hi >> (63 - index) : lo >> (127 - index)) & 1) as bool;
 }
 
 function commonBits(aHi: u64, aLo: u64, bHi: u64, bLo: u64): u32 {

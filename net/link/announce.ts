@@ -1,7 +1,8 @@
-// Announcing and defending an own IPv4 address (RFC 5227, 2.3 and 2.4): two announcements two seconds apart, the first at once; one
+// Announcing and defending an own IPv4 address (RFC 5227, 2.3 and 2.4): two announcements two seconds apart, the first
+// at once; one
 // announcement when somebody else claims the address, at most every ten seconds.
 
-import { Timer } from "../../runtime/loop/timer";
+import { Timer } from "../../runtime";
 import { stackAt } from "../stack";
 import { sendArp } from "./arp";
 import { Interface } from "./interface";
@@ -44,7 +45,9 @@ export class Announcer {
     heap.free(changetype<usize>(state));
   }
 
-  /** Somebody else claims the address: true when it was defended, false when that was done less than ten seconds ago. */
+  /**
+   * Somebody else claims the address: true when it was defended, false when that was done less than ten seconds ago.
+   */
   defend(): bool {
     const state = this.state;
     const now = stackAt(state.stack).now_ns;
@@ -55,6 +58,7 @@ export class Announcer {
     return true;
   }
 }
+
 
 @inline
 function timerOf(state: Announcement): Timer {

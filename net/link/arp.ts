@@ -1,14 +1,16 @@
 // ARP (RFC 826) with address conflict detection (RFC 5227). The cache itself is the neighbour table's.
 //
 // What a hostile station can do is held small:
-// 1. An entry is made only by a request for one of our addresses (then we are about to talk to its sender anyway) or by our own question;
+// 1. An entry is made only by a request for one of our addresses (then we are about to talk to its sender anyway) or
+//    by our own question;
 //    announcements and replies nobody asked for make none.
 // 2. A claim for one of our own addresses changes nothing in the cache; it is defended.
 // 3. Senders outside the interface's prefixes, group or zero hardware addresses, and our own are ignored, counted.
-// 4. An entry that was confirmed less than a second ago is not overwritten, so that two stations that fight for an address do not make it flap
+// 4. An entry that was confirmed less than a second ago is not overwritten, so that two stations that fight for an
+//    address do not make it flap
 //    with each packet.
 
-import { allocPacket, Packet } from "../../runtime/memory/packet";
+import { allocPacket, Packet } from "../../runtime";
 import { v4, v4Mask } from "../ip/address";
 import { NoticeKind } from "../notice";
 import { Stack } from "../stack";
@@ -60,7 +62,8 @@ export function arpInput(stack: Stack, iface: Interface, p: Packet): void {
   }
   const forUs = iface.find(0, v4(target)) != null;
   // A probe (RFC 5227, 1.1: sender 0) is answered, but says nothing about its sender.
-  if (sender != 0) stack.neighbours.heard(iface, 0, v4(sender), senderMac, op == ArpOp.REPLY, forUs && op == ArpOp.REQUEST);
+  if (sender != 0)
+    stack.neighbours.heard(iface, 0, v4(sender), senderMac, op == ArpOp.REPLY, forUs && op == ArpOp.REQUEST);
   if (forUs && op == ArpOp.REQUEST) {
     counters.arpOutReplies++;
     sendArp(stack, iface, ArpOp.REPLY, senderMac, iface.mac, target, senderMac, sender);
@@ -86,7 +89,14 @@ function conflict(stack: Stack, iface: Interface, address: u32, mac: u64): void 
 
 /** Sends an ARP packet to the hardware address `dst`. Nothing is sent, and counted, when there is no buffer. */
 export function sendArp(
-  stack: Stack, iface: Interface, op: u32, dst: u64, senderMac: u64, senderIp: u32, targetMac: u64, targetIp: u32,
+  stack: Stack,
+  iface: Interface,
+  op: u32,
+  dst: u64,
+  senderMac: u64,
+  senderIp: u32,
+  targetMac: u64,
+  targetIp: u32,
 ): void {
   const p = allocPacket();
   if (p == null) {
@@ -104,7 +114,7 @@ export function askArp(stack: Stack, iface: Interface, target: u32, mac: u64): v
   const addresses = iface.addresses;
   for (let i = 0, n = addresses.length; i < n; i++) {
     const a = unchecked(addresses[i]);
-    if (a.hi == 0 && ((<u32>a.lo ^ target) & v4Mask(a.bits - 96)) == 0) {
+    if (a.hi == 0 && (((<u32>a.lo) ^ target) & v4Mask(a.bits - 96)) == 0) {
       source = <u32>a.lo;
       break;
     }

@@ -1,7 +1,8 @@
-// Ethernet in and out (RFC 894, 802.1Q): which frames are ours, which interface (card or VLAN) they belong to, who reads them; and the last step
+// Ethernet in and out (RFC 894, 802.1Q): which frames are ours, which interface (card or VLAN) they belong to, who
+// reads them; and the last step
 // of every packet on its way out.
 
-import { Packet, PacketFlag } from "../../runtime/memory/packet";
+import { Packet, PacketFlag } from "../../runtime";
 import { Stack } from "../stack";
 import {
   emitEthernet,

@@ -1,8 +1,8 @@
-// An interface: a card, or a VLAN on a card (802.1Q), with its addresses. Adding an address installs its routes and announces it
+// An interface: a card, or a VLAN on a card (802.1Q), with its addresses. Adding an address installs its routes and
+// announces it
 // (RFC 5227, 2.3), removing it takes both back.
 
-import { Packet, PacketFlag } from "../../runtime/memory/packet";
-import { Errno } from "../../runtime/errors";
+import { Errno, Packet, PacketFlag } from "../../runtime";
 import { NetDevice, Offload } from "../device";
 import { formatAddress, isV4, v4, v4Mask } from "../ip/address";
 import { RouteKind } from "../ip/route";
@@ -14,7 +14,9 @@ import { Announcer } from "./announce";
 export abstract class DhcpPort {
   /** `data` at the IP header, `l4` the offset of the UDP header, nothing of it checked. Owns the packet. */
   abstract input(p: Packet): void;
-  /** Each ARP packet of another station, before anything else is done with it: what probing waits for (RFC 5227, 2.1.1). */
+  /**
+   * Each ARP packet of another station, before anything else is done with it: what probing waits for (RFC 5227, 2.1.1).
+   */
   abstract arpSeen(op: u32, senderMac: u64, sender: u32, target: u32): void;
   /** The leased address `address` (host order) is claimed by another station again and again. */
   abstract conflict(address: u32, mac: u64): void;
@@ -88,7 +90,7 @@ export class Interface {
     const addresses = this.addresses;
     for (let i = 0, n = addresses.length; i < n; i++) {
       const a = unchecked(addresses[i]);
-      if (isV4(a.hi, a.lo) && (((<u32>a.lo ^ address) & v4Mask(a.bits - 96)) == 0)) return true;
+      if (isV4(a.hi, a.lo) && (((<u32>a.lo) ^ address) & v4Mask(a.bits - 96)) == 0) return true;
     }
     return false;
   }
@@ -140,7 +142,7 @@ export class Interface {
     const ip = stack.ip;
     const bits = entry.bits;
     const mask = v4Mask(bits - 96);
-    const network = <u32>lo & mask;
+    const network = (<u32>lo) & mask;
     ip.removeRoute(hi, lo, 128, RouteKind.LOCAL, this.index, hi, lo);
     ip.removeRoute(0, v4(network), bits, RouteKind.UNICAST, this.index, hi, lo);
     if (bits < 127) {

@@ -1,4 +1,5 @@
-// The neighbour cache of all interfaces: next hop -> hardware address, for ARP (RFC 826) and NDP alike, with the states of RFC 4861, 7.3.2.
+// The neighbour cache of all interfaces: next hop -> hardware address, for ARP (RFC 826) and NDP alike, with the
+// states of RFC 4861, 7.3.2.
 //
 //             no answer          +--------- used, 5 s without a hint --------+
 //   INCOMPLETE ------> FAILED    |                                          v
@@ -6,15 +7,17 @@
 //       +-----------> REACHABLE                       ^---- answer, hint from above ----+
 //
 // Invariants
-// 1. The number of entries is fixed. A new one takes a free one, else the least recently used one that nothing waits for, so a scan of a prefix
+// 1. The number of entries is fixed. A new one takes a free one, else the least recently used one that nothing waits
+//    for, so a scan of a prefix
 //    cannot push out more than is unused, and cannot grow memory (RFC 6583).
-// 2. Packets wait only in INCOMPLETE entries; an entry holds at most `neighbourQueue`, all together `neighbourPackets`. The oldest is dropped
+// 2. Packets wait only in INCOMPLETE entries; an entry holds at most `neighbourQueue`, all together
+//    `neighbourPackets`. The oldest is dropped
 //    first: the latest is the one worth keeping (RFC 1122, 2.3.2.2).
-// 3. `serial` changes when an entry starts to mean another neighbour: cached pointers (Route) are good while it is the same.
+// 3. `serial` changes when an entry starts to mean another neighbour: cached pointers (Route) are good while it is the
+//    same.
 // 4. At most one question a second goes to one neighbour (RFC 1122, 2.3.2.1).
 
-import { Packet } from "../../runtime/memory/packet";
-import { Timer } from "../../runtime/loop/timer";
+import { Packet, Timer } from "../../runtime";
 import { Limits, Stack, stackAt } from "../stack";
 import { EtherType, MAC_BROADCAST } from "../wire/ethernet";
 import { isV4 } from "../ip/address";
@@ -45,6 +48,7 @@ const MAX_UNICAST_SOLICIT: u32 = 3;
 /** How long a confirmed hardware address is not overwritten by another one. */
 const LOCK_NS: i64 = SECOND_NS;
 
+
 @unmanaged
 export class Neighbour {
   /** Next in the hash chain, or in the free list. */
@@ -69,6 +73,7 @@ export class Neighbour {
   confirmed_ns: i64;
   asked_ns: i64;
 
+
   @inline get timer(): Timer {
     return changetype<Timer>(changetype<usize>(this) + offsetof<Neighbour>());
   }
@@ -90,7 +95,10 @@ export class Neighbours {
   waiting: u32 = 0;
   count: u32 = 0;
 
-  constructor(private readonly stackId: u32, limits: Limits) {
+  constructor(
+    private readonly stackId: u32,
+    limits: Limits,
+  ) {
     const n = max<u32>(limits.neighbours, 8);
     this.capacity = n;
     this.entries = heap.alloc(<usize>n * ENTRY_BYTES);
@@ -102,13 +110,14 @@ export class Neighbours {
       entry.timer.init(onTimer, changetype<usize>(entry));
       this.freeList = entry;
     }
-    const buckets = <u32>1 << (32 - clz<u32>(n - 1));
+    const buckets = (<u32>1) << (32 - clz<u32>(n - 1));
     this.bucketMask = buckets - 1;
     this.buckets = heap.alloc(<usize>buckets * sizeof<usize>());
     memory.fill(this.buckets, 0, <usize>buckets * sizeof<usize>());
     this.queueLimit = limits.neighbourQueue;
     this.packetLimit = limits.neighbourPackets;
   }
+
 
   @inline private bucket(stack: Stack, iface: u32, hi: u64, lo: u64): usize {
     return this.buckets + <usize>(stack.hash(hi, lo, iface) & this.bucketMask) * sizeof<usize>();
@@ -156,7 +165,9 @@ export class Neighbours {
     return entry;
   }
 
-  /** Sends a packet (`data` at the IP header) to a neighbour, or keeps it until its address is known. Owns the packet. */
+  /**
+   * Sends a packet (`data` at the IP header) to a neighbour, or keeps it until its address is known. Owns the packet.
+   */
   send(stack: Stack, iface: Interface, entry: Neighbour, p: Packet): void {
     const state = entry.state;
     if (state == NeighbourState.REACHABLE) {
@@ -170,7 +181,8 @@ export class Neighbours {
     linkOutput(stack, iface, p, entry.mac, isV4(entry.hi, entry.lo) ? EtherType.IPV4 : EtherType.IPV6);
   }
 
-  // First use of an address that may be out of date: it is used, and asked for when nothing confirms it in five seconds.
+  // First use of an address that may be out of date: it is used, and asked for when nothing confirms it in five
+  // seconds.
   private delay(stack: Stack, entry: Neighbour): void {
     this.touch(entry);
     entry.state = NeighbourState.DELAY;
@@ -315,7 +327,7 @@ export class Neighbours {
 
   /** Forgets what is known on an interface; what waits there is dropped. */
   flush(iface: u32): void {
-    for (let entry = this.lruHead; entry != null; ) {
+    for (let entry = this.lruHead; entry != null;) {
       const next = entry.lruNext;
       if (entry.iface == iface) this.remove(entry);
       entry = next;
@@ -330,7 +342,11 @@ export class Neighbours {
     }
     stack.wheel.cancel(entry.timer);
     let at = this.bucket(stack, entry.iface, entry.hi, entry.lo);
-    for (let other = changetype<Neighbour | null>(load<usize>(at)); other != entry; other = changetype<Neighbour | null>(load<usize>(at))) {
+    for (
+      let other = changetype<Neighbour | null>(load<usize>(at));
+      other != entry;
+      other = changetype<Neighbour | null>(load<usize>(at))
+    ) {
       at = changetype<usize>(other) + offsetof<Neighbour>("chain");
     }
     store<usize>(at, changetype<usize>(entry.chain));

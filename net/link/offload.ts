@@ -1,7 +1,9 @@
-// What a device does not do itself, done just before it: completing a transport checksum, and cutting a large TCP segment into segments of
-// `gsoSize` (generic segmentation offload). The payload is not copied: each segment is a header of its own with slices of the original.
+// What a device does not do itself, done just before it: completing a transport checksum, and cutting a large TCP
+// segment into segments of
+// `gsoSize` (generic segmentation offload). The payload is not copied: each segment is a header of its own with slices
+// of the original.
 
-import { allocPacket, Packet, PacketFlag } from "../../runtime/memory/packet";
+import { allocPacket, Packet, PacketFlag } from "../../runtime";
 import { v4 } from "../ip/address";
 import { addRange } from "../range";
 import { Stack } from "../stack";
@@ -91,7 +93,8 @@ function cutTcp(stack: Stack, iface: Interface, p: Packet): void {
   p.free();
 }
 
+
 @inline
 function tcpHeaderBytes(p: Packet, l4: u32): u32 {
-  return l4 + TCP_BYTES > p.len ? u32.MAX_VALUE - l4 : <u32>(load<u8>(p.data + l4, TCP_OFFSET) >> 4) << 2;
+  return l4 + TCP_BYTES > p.len ? u32.MAX_VALUE - l4 : (<u32>(load<u8>(p.data + l4, TCP_OFFSET) >> 4)) << 2;
 }

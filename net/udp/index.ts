@@ -2,5 +2,14 @@
 
 export { Udp } from "./udp";
 export {
-  datagramBytes, datagramCopy, datagramDstLo, datagramDstPort, datagramSrcHi, datagramSrcLo, datagramSrcPort, UdpEvent, UdpHandler, UdpSocket,
+  datagramBytes,
+  datagramCopy,
+  datagramDstLo,
+  datagramDstPort,
+  datagramSrcHi,
+  datagramSrcLo,
+  datagramSrcPort,
+  UdpEvent,
+  UdpHandler,
+  UdpSocket,
 } from "./socket";

@@ -1,6 +1,7 @@
-// A UDP socket: what it is bound and connected to, and a bounded queue of received packets. No allocation, no fibers: events go to a handler.
+// A UDP socket: what it is bound and connected to, and a bounded queue of received packets. No allocation, no fibers:
+// events go to a handler.
 
-import { BUFFER_BYTES, Packet } from "../../runtime/memory/packet";
+import { BUFFER_BYTES, Packet } from "../../runtime";
 import { ROUTE_BYTES, Route } from "../ip/route";
 import { v4 } from "../ip/address";
 import { ipv4Dst, ipv4Src } from "../wire/ipv4";
@@ -25,6 +26,7 @@ export const enum UdpFlag {
   BOUND = 2,
   CONNECTED = 4,
 }
+
 
 @unmanaged
 export class UdpSocket {
@@ -56,6 +58,7 @@ export class UdpSocket {
   @inline get route(): Route {
     return changetype<Route>(changetype<usize>(this) + offsetof<UdpSocket>());
   }
+
 
   @inline setHandler(handler: UdpHandler, context: usize): void {
     this.handler = handler.index;
@@ -95,22 +98,32 @@ export function costOf(p: Packet): u32 {
 export function datagramSrcHi(p: Packet): u64 {
   return 0;
 }
+
+
 @inline
 export function datagramSrcLo(p: Packet): u64 {
   return v4(ipv4Src(p.data));
 }
+
+
 @inline
 export function datagramDstLo(p: Packet): u64 {
   return v4(ipv4Dst(p.data));
 }
+
+
 @inline
 export function datagramSrcPort(p: Packet): u32 {
   return udpSrc(p.data + p.l4);
 }
+
+
 @inline
 export function datagramDstPort(p: Packet): u32 {
   return udpDst(p.data + p.l4);
 }
+
+
 @inline
 export function datagramBytes(p: Packet): u32 {
   return p.totalLen - p.l4 - UDP_BYTES;

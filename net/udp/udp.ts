@@ -2,12 +2,21 @@
 //
 // Invariants
 // 1. The number of sockets is fixed (`Limits.udpSockets`); what they hold unread is limited for each and for all.
-// 2. A bound socket is in exactly one chain: `bound` by local port, or `connected` by both ports and the remote address. A packet goes to the connected
+// 2. A bound socket is in exactly one chain: `bound` by local port, or `connected` by both ports and the remote
+//    address. A packet goes to the connected
 //    socket that fits, else to the one bound to its destination address, else to the one bound to any.
 // 3. Ports are drawn at random (RFC 6056, algorithm 1).
 
-import { allocPacket, BUFFER_DATA_BYTES, HEADROOM_BYTES, Packet, packetsTotal, BUFFER_BYTES, PacketFlag } from "../../runtime/memory/packet";
-import { Errno } from "../../runtime/errors";
+import {
+  allocPacket,
+  BUFFER_BYTES,
+  BUFFER_DATA_BYTES,
+  Errno,
+  HEADROOM_BYTES,
+  Packet,
+  PacketFlag,
+  packetsTotal,
+} from "../../runtime";
 import { isMulticast, isUnspecified, isV4 } from "../ip/address";
 import { sendIcmpError } from "../ip/icmp";
 import { IcmpError, Transport } from "../ip/transport";
@@ -45,7 +54,7 @@ export class Udp extends Transport {
       s.chain = this.freeList;
       this.freeList = s;
     }
-    const buckets = <u32>1 << (32 - clz<u32>(n - 1));
+    const buckets = (<u32>1) << (32 - clz<u32>(n - 1));
     this.mask = buckets - 1;
     // Two tables in one piece: bound sockets, then connected ones.
     this.buckets = heap.alloc(<usize>buckets * 2 * sizeof<usize>());
@@ -155,17 +164,22 @@ export class Udp extends Transport {
   private inUse(hi: u64, lo: u64, port: u32): bool {
     let s = changetype<UdpSocket | null>(load<usize>(this.boundBucket(port)));
     while (s != null) {
-      if (s.localPort == port && ((s.localHi | s.localLo) == 0 || (hi | lo) == 0 || (s.localLo == lo && s.localHi == hi))) return true;
+      if (
+        s.localPort == port &&
+        ((s.localHi | s.localLo) == 0 || (hi | lo) == 0 || (s.localLo == lo && s.localHi == hi))
+      )
+        return true;
       s = s.chain;
     }
     return false;
   }
 
+
   @inline private boundBucket(port: u32): usize {
     return this.buckets + <usize>(port & this.mask) * sizeof<usize>();
   }
   private connectedBucket(localPort: u32, remoteHi: u64, remoteLo: u64, remotePort: u32): usize {
-    const hash = this.stack.hash(remoteHi, remoteLo, (<u64>localPort << 16) | <u64>remotePort);
+    const hash = this.stack.hash(remoteHi, remoteLo, ((<u64>localPort) << 16) | (<u64>remotePort));
     return this.buckets + <usize>((hash & this.mask) + this.mask + 1) * sizeof<usize>();
   }
   private bucketOf(s: UdpSocket): usize {
@@ -182,7 +196,11 @@ export class Udp extends Transport {
   }
   private unlink(s: UdpSocket): void {
     let at = this.bucketOf(s);
-    for (let other = changetype<UdpSocket>(load<usize>(at)); other != s; other = changetype<UdpSocket>(load<usize>(at))) {
+    for (
+      let other = changetype<UdpSocket>(load<usize>(at));
+      other != s;
+      other = changetype<UdpSocket>(load<usize>(at))
+    ) {
       at = changetype<usize>(other) + offsetof<UdpSocket>("chain");
     }
     store<usize>(at, changetype<usize>(s.chain));
@@ -190,13 +208,26 @@ export class Udp extends Transport {
     s.flags &= ~(UdpFlag.BOUND | UdpFlag.CONNECTED);
   }
 
-  private find(localHi: u64, localLo: u64, localPort: u32, remoteHi: u64, remoteLo: u64, remotePort: u32): UdpSocket | null {
+  private find(
+    localHi: u64,
+    localLo: u64,
+    localPort: u32,
+    remoteHi: u64,
+    remoteLo: u64,
+    remotePort: u32,
+  ): UdpSocket | null {
     if (this.connected > 0) {
-      let c = changetype<UdpSocket | null>(load<usize>(this.connectedBucket(localPort, remoteHi, remoteLo, remotePort)));
+      let c = changetype<UdpSocket | null>(
+        load<usize>(this.connectedBucket(localPort, remoteHi, remoteLo, remotePort)),
+      );
       while (c != null) {
         if (
-          c.localPort == localPort && c.remotePort == remotePort && c.remoteLo == remoteLo && c.remoteHi == remoteHi &&
-          c.localLo == localLo && c.localHi == localHi
+          c.localPort == localPort &&
+          c.remotePort == remotePort &&
+          c.remoteLo == remoteLo &&
+          c.remoteHi == remoteHi &&
+          c.localLo == localLo &&
+          c.localHi == localHi
         ) {
           return c;
         }
@@ -238,8 +269,10 @@ export class Udp extends Transport {
     else if ((s.flags & UdpFlag.BOUND) == 0) error = this.bind(s, 0, 0, 0);
     const route = s.route;
     if (error == 0) {
-      // The Route is of the last destination: `hop` tells for destinations on the link, so it is only trusted for the connected peer.
-      if ((s.flags & UdpFlag.CONNECTED) == 0 || lo != s.remoteLo || hi != s.remoteHi || port != s.remotePort) route.generation = 0;
+      // The Route is of the last destination: `hop` tells for destinations on the link, so it is only trusted for the
+      // connected peer.
+      if ((s.flags & UdpFlag.CONNECTED) == 0 || lo != s.remoteLo || hi != s.remoteHi || port != s.remotePort)
+        route.generation = 0;
       error = this.stack.ip.resolve(route, hi, lo);
     }
     if (error < 0) {
@@ -248,7 +281,17 @@ export class Udp extends Transport {
       return error;
     }
     const bound = (s.localHi | s.localLo) != 0;
-    return this.sendFrom(p, route, bound ? s.localHi : route.srcHi, bound ? s.localLo : route.srcLo, s.localPort, hi, lo, port, s.tos);
+    return this.sendFrom(
+      p,
+      route,
+      bound ? s.localHi : route.srcHi,
+      bound ? s.localLo : route.srcLo,
+      s.localPort,
+      hi,
+      lo,
+      port,
+      s.tos,
+    );
   }
 
   /** Sends a copy of `bytes` bytes at `data`; as `send`. */
@@ -263,7 +306,15 @@ export class Udp extends Transport {
   }
 
   private sendFrom(
-    p: Packet, route: Route, srcHi: u64, srcLo: u64, srcPort: u32, dstHi: u64, dstLo: u64, dstPort: u32, tos: u32,
+    p: Packet,
+    route: Route,
+    srcHi: u64,
+    srcLo: u64,
+    srcPort: u32,
+    dstHi: u64,
+    dstLo: u64,
+    dstPort: u32,
+    tos: u32,
   ): i32 {
     emitDatagram(p, srcHi, srcLo, srcPort, dstHi, dstLo, dstPort);
     this.stack.counters.udpOutDatagrams++;
@@ -307,7 +358,14 @@ export class Udp extends Transport {
   }
 
   icmpError(
-    error: IcmpError, mtu: u32, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64, header: usize, header_bytes: u32,
+    error: IcmpError,
+    mtu: u32,
+    srcHi: u64,
+    srcLo: u64,
+    dstHi: u64,
+    dstLo: u64,
+    header: usize,
+    header_bytes: u32,
   ): void {
     // What it quotes must be a packet of an existing socket: addresses and both ports fit.
     const s = this.find(srcHi, srcLo, udpSrc(header), dstHi, dstLo, udpDst(header));
@@ -317,7 +375,8 @@ export class Udp extends Transport {
       if (s.flags & UdpFlag.CONNECTED) this.stack.ip.learnMtu(dstHi, dstLo, mtu);
       return;
     }
-    // An unconnected socket would not know to which of its packets an error belongs (RFC 1122, 4.1.3.3 leaves it to the interface).
+    // An unconnected socket would not know to which of its packets an error belongs (RFC 1122, 4.1.3.3 leaves it to
+    // the interface).
     if ((s.flags & UdpFlag.CONNECTED) == 0) return;
     switch (error) {
       case IcmpError.PORT_UNREACHABLE:
@@ -364,7 +423,13 @@ export function checkDatagram(p: Packet, srcHi: u64, srcLo: u64, dstHi: u64, dst
 
 /** Puts the UDP header before a packet's payload, with the pseudo header's sum for whoever completes the checksum. */
 export function emitDatagram(
-  p: Packet, srcHi: u64, srcLo: u64, srcPort: u32, dstHi: u64, dstLo: u64, dstPort: u32,
+  p: Packet,
+  srcHi: u64,
+  srcLo: u64,
+  srcPort: u32,
+  dstHi: u64,
+  dstLo: u64,
+  dstPort: u32,
 ): void {
   const bytes = p.totalLen + UDP_BYTES;
   const header = p.push(UDP_BYTES);

@@ -33,22 +33,31 @@ export function isArp(at: usize, bytes: u32): bool {
   );
 }
 
+
 @inline
 export function arpOp(at: usize): u32 {
   return bswap<u16>(load<u16>(at, OPERATION));
 }
+
+
 @inline
 export function arpSenderMac(at: usize): u64 {
   return loadMac(at + SENDER_MAC);
 }
+
+
 @inline
 export function arpSenderIp(at: usize): u32 {
   return bswap<u32>(load<u32>(at, SENDER_IP));
 }
+
+
 @inline
 export function arpTargetMac(at: usize): u64 {
   return loadMac(at + TARGET_MAC);
 }
+
+
 @inline
 export function arpTargetIp(at: usize): u32 {
   return bswap<u32>(load<u32>(at, TARGET_IP));

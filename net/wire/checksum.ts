@@ -1,12 +1,14 @@
 // The Internet checksum (RFC 1071) over memory and over packets with slices.
 //
 // Invariants
-// 1. Partial sums are sums of 16-bit words *as loaded on this little-endian machine*. The one's complement sum does not care
-//    about byte order (RFC 1071, 2 (B)), so a result is stored with a plain store<u16>, and a value of host order is swapped
+// 1. Partial sums are sums of 16-bit words *as loaded on this little-endian machine*. The one's complement sum does
+//    not care
+//    about byte order (RFC 1071, 2 (B)), so a result is stored with a plain store<u16>, and a value of host order is
+//    swapped
 //    before it is added.
 // 2. A partial sum that begins at an odd offset of the whole is swapped before it is added.
 
-import { Packet } from "../../runtime/memory/packet";
+import { Packet } from "../../runtime";
 import { isV4 } from "../ip/address";
 
 /** Folds a sum to 16 bits. */
@@ -14,7 +16,7 @@ import { isV4 } from "../ip/address";
 export function fold(sum: u64): u32 {
   sum = (sum >> 32) + (sum & 0xffffffff);
   sum = (sum >> 32) + (sum & 0xffffffff);
-  let s = <u32>(sum >> 16) + (<u32>sum & 0xffff);
+  let s = <u32>(sum >> 16) + ((<u32>sum) & 0xffff);
   s = (s >> 16) + (s & 0xffff);
   return (s >> 16) + (s & 0xffff);
 }
@@ -61,16 +63,19 @@ export function sumPacket(p: Packet, offset: u32, bytes: u32): u32 {
   return fold(sum);
 }
 
-/** Sum of the pseudo header of IPv4 (RFC 9293, 3.1) or IPv6 (RFC 8200, 8.1) for `bytes` of transport header and data. */
+/**
+ * Sum of the pseudo header of IPv4 (RFC 9293, 3.1) or IPv6 (RFC 8200, 8.1) for `bytes` of transport header and data.
+ */
 export function sumPseudo(srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64, protocol: u32, bytes: u32): u32 {
   let sum: u64 = <u64>bswap<u16>(<u16>protocol) + <u64>bswap<u16>(<u16>bytes) + <u64>bswap<u16>(<u16>(bytes >> 16));
   if (isV4(dstHi, dstLo)) {
     sum += <u64>bswap<u32>(<u32>srcLo) + <u64>bswap<u32>(<u32>dstLo);
   } else {
-    sum += (wordSum(srcHi) + wordSum(srcLo)) + (wordSum(dstHi) + wordSum(dstLo));
+    sum += wordSum(srcHi) + wordSum(srcLo) + (wordSum(dstHi) + wordSum(dstLo));
   }
   return fold(sum);
 }
+
 
 @inline
 function wordSum(word: u64): u64 {

@@ -1,4 +1,5 @@
-// DHCP messages (RFC 2131, section 2; options of RFC 2132): reading a server's message, whatever it contains, and writing a client's.
+// DHCP messages (RFC 2131, section 2; options of RFC 2132): reading a server's message, whatever it contains, and
+// writing a client's.
 //
 //   0   1     2     3     4    8     10     12      16      20      24      28       44     108    236    240
 //   |op |htype|hlen |hops | xid| secs| flags| ciaddr| yiaddr| siaddr| giaddr| chaddr | sname| file | magic| options
@@ -99,7 +100,8 @@ export function parseDhcp(at: usize, bytes: u32, xid: u32, mac: u64, out: DhcpMe
   return out.type != 0;
 }
 
-// Reads the options of a region, up to its end or what does not fit. The first of equal options counts. Gives the overload option.
+// Reads the options of a region, up to its end or what does not fit. The first of equal options counts. Gives the
+// overload option.
 function parseOptions(at: usize, bytes: u32, out: DhcpMessage): u32 {
   let overload: u32 = 0;
   const end = at + bytes;
@@ -158,6 +160,7 @@ function parseOptions(at: usize, bytes: u32, out: DhcpMessage): u32 {
   return overload;
 }
 
+
 @inline
 function word(at: usize): u32 {
   return bswap<u32>(load<u32>(at));
@@ -170,7 +173,15 @@ function word(at: usize): u32 {
  * @returns its bytes
  */
 export function emitDhcp(
-  at: usize, type: u32, xid: u32, secs: u32, mac: u64, ciaddr: u32, requested: u32, server: u32, mtu: u32,
+  at: usize,
+  type: u32,
+  xid: u32,
+  secs: u32,
+  mac: u64,
+  ciaddr: u32,
+  requested: u32,
+  server: u32,
+  mtu: u32,
 ): u32 {
   memory.fill(at, 0, MAX_MESSAGE_BYTES);
   store<u8>(at, 1, OP);
@@ -183,7 +194,8 @@ export function emitDhcp(
   store<u32>(at, bswap<u32>(MAGIC_COOKIE), MAGIC);
   let o = at + OPTIONS;
   o = option8(o, Option.TYPE, type);
-  // Hardware type and address: the same as without the option, but what servers with leases by identifier expect (RFC 2132, 9.14).
+  // Hardware type and address: the same as without the option, but what servers with leases by identifier expect (RFC
+  // 2132, 9.14).
   store<u8>(o, Option.CLIENT_ID);
   store<u8>(o, 7, 1);
   store<u8>(o, 1, 2);

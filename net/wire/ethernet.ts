@@ -1,4 +1,5 @@
-// Ethernet II header (IEEE 802.3, RFC 894) and the 802.1Q tag: accessors for a frame of at least ETHERNET_BYTES (with a tag,
+// Ethernet II header (IEEE 802.3, RFC 894) and the 802.1Q tag: accessors for a frame of at least ETHERNET_BYTES (with
+// a tag,
 // VLAN_TAG_BYTES more), which the caller has checked once.
 //
 //   0        6        12     14                     0        6        12     14    16     18
@@ -26,8 +27,9 @@ export const MAC_BROADCAST: u64 = 0xffffffffffff;
 /** A hardware address at `at`, with the first octet in bits 40 to 47. */
 @inline
 export function loadMac(at: usize): u64 {
-  return (<u64>bswap<u32>(load<u32>(at)) << 16) | <u64>bswap<u16>(load<u16>(at, 4));
+  return ((<u64>bswap<u32>(load<u32>(at))) << 16) | (<u64>bswap<u16>(load<u16>(at, 4)));
 }
+
 
 @inline
 export function storeMac(at: usize, mac: u64): void {
@@ -41,14 +43,19 @@ export function isGroupMac(mac: u64): bool {
   return ((mac >> 40) & 1) != 0;
 }
 
+
 @inline
 export function frameDst(frame: usize): u64 {
   return loadMac(frame + DST);
 }
+
+
 @inline
 export function frameSrc(frame: usize): u64 {
   return loadMac(frame + SRC);
 }
+
+
 @inline
 export function frameType(frame: usize): u32 {
   return bswap<u16>(load<u16>(frame, TYPE));
@@ -63,6 +70,7 @@ export function frameTci(frame: usize): u32 {
 export function frameTaggedType(frame: usize): u32 {
   return bswap<u16>(load<u16>(frame, TAGGED_TYPE));
 }
+
 
 @inline
 export function emitEthernet(frame: usize, dst: u64, src: u64, type: u32): void {
@@ -81,7 +89,7 @@ export function emitTaggedEthernet(frame: usize, dst: u64, src: u64, tci: u32, t
 export function formatMac(mac: u64): string {
   let text = "";
   for (let i = 0; i < 6; i++) {
-    const octet = <u32>(mac >> (40 - 8 * i)) & 0xff;
+    const octet = (<u32>(mac >> (40 - 8 * i))) & 0xff;
     if (i > 0) text += ":";
     text += hexDigit(octet >> 4) + hexDigit(octet & 15);
   }

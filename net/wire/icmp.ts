@@ -35,10 +35,13 @@ export const enum IcmpUnreachable {
   PROHIBITED = 13,
 }
 
+
 @inline
 export function icmpType(at: usize): u32 {
   return load<u8>(at, TYPE);
 }
+
+
 @inline
 export function icmpCode(at: usize): u32 {
   return load<u8>(at, CODE);
@@ -48,6 +51,8 @@ export function icmpCode(at: usize): u32 {
 export function icmpRest(at: usize): u32 {
   return bswap<u32>(load<u32>(at, REST));
 }
+
+
 @inline
 export function icmpMtu(at: usize): u32 {
   return bswap<u16>(load<u16>(at, MTU));

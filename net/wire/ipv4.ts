@@ -46,15 +46,19 @@ export function checkIpv4(at: usize, linear_bytes: u32, packet_bytes: u32): Ipv4
   if (load<u8>(at, VERSION_IHL) >> 4 != 4) return Ipv4Check.MALFORMED;
   const header = ipv4HeaderBytes(at);
   const total = ipv4Total(at);
-  if (header < IPV4_BYTES || header > linear_bytes || total < header || total > packet_bytes) return Ipv4Check.MALFORMED;
+  if (header < IPV4_BYTES || header > linear_bytes || total < header || total > packet_bytes)
+    return Ipv4Check.MALFORMED;
   if (fold(sumBytes(at, header)) != 0xffff) return Ipv4Check.CHECKSUM;
   return Ipv4Check.OK;
 }
 
+
 @inline
 export function ipv4HeaderBytes(at: usize): u32 {
-  return (<u32>load<u8>(at, VERSION_IHL) & 15) << 2;
+  return ((<u32>load<u8>(at, VERSION_IHL)) & 15) << 2;
 }
+
+
 @inline
 export function ipv4Tos(at: usize): u32 {
   return load<u8>(at, TOS);
@@ -64,6 +68,8 @@ export function ipv4Tos(at: usize): u32 {
 export function ipv4Total(at: usize): u32 {
   return bswap<u16>(load<u16>(at, TOTAL));
 }
+
+
 @inline
 export function ipv4Id(at: usize): u32 {
   return bswap<u16>(load<u16>(at, ID));
@@ -78,27 +84,38 @@ export function ipv4Fragment(at: usize): u32 {
 export function ipv4IsFragment(at: usize): bool {
   return (ipv4Fragment(at) & 0x3fff) != 0;
 }
+
+
 @inline
 export function ipv4Ttl(at: usize): u32 {
   return load<u8>(at, TTL);
 }
+
+
 @inline
 export function ipv4Protocol(at: usize): u32 {
   return load<u8>(at, PROTOCOL);
 }
+
+
 @inline
 export function ipv4Src(at: usize): u32 {
   return bswap<u32>(load<u32>(at, SRC));
 }
+
+
 @inline
 export function ipv4Dst(at: usize): u32 {
   return bswap<u32>(load<u32>(at, DST));
 }
 
-/** Has a checked header a source route option (RFC 791, 3.1), or options that cannot be walked? Both are refused (RFC 7126). */
+/**
+ * Has a checked header a source route option (RFC 791, 3.1), or options that cannot be walked? Both are refused (RFC
+ * 7126).
+ */
 export function ipv4SourceRouted(at: usize): bool {
   const end = ipv4HeaderBytes(at);
-  for (let i = IPV4_BYTES; i < end; ) {
+  for (let i = IPV4_BYTES; i < end;) {
     const kind = load<u8>(at + i);
     if (kind == 0) return false;
     if (kind == 1) {

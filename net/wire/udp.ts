@@ -10,10 +10,13 @@ const DST: usize = 2;
 const LENGTH: usize = 4;
 export const UDP_CHECKSUM: usize = 6;
 
+
 @inline
 export function udpSrc(at: usize): u32 {
   return bswap<u16>(load<u16>(at, SRC));
 }
+
+
 @inline
 export function udpDst(at: usize): u32 {
   return bswap<u16>(load<u16>(at, DST));

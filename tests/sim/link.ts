@@ -1,12 +1,16 @@
 // A simulated world: whole stacks on simulated links, in virtual time. Everything that happens follows from the seed.
 //
-//   stack A -- SimDevice --> [ queue, rate | loss, burst loss, duplicate, corrupt, MTU | delay, jitter, reorder ] --> SimDevice -- stack B
+//   stack A -- SimDevice --> [ queue, rate | loss, burst loss, duplicate, corrupt, MTU | delay, jitter, reorder ] -->
+// SimDevice -- stack B
 //
-// The impairments of a direction, in this order: a frame above the path's MTU vanishes; the sender's queue (rate) may overflow; loss; burst
-// loss (two states, as Gilbert and Elliott); corruption of one bit; delay with jitter, where `reorder` lets a frame overtake; duplication.
+// The impairments of a direction, in this order: a frame above the path's MTU vanishes; the sender's queue (rate) may
+// overflow; loss; burst
+// loss (two states, as Gilbert and Elliott); corruption of one bit; delay with jitter, where `reorder` lets a frame
+// overtake; duplication.
 // Probabilities are in parts per million, times in ns.
 //
-// Frames are copied out of the sender's packet when they are transmitted and into the receiver's when they arrive: what a stack holds is
+// Frames are copied out of the sender's packet when they are transmitted and into the receiver's when they arrive:
+// what a stack holds is
 // what the packet pool says.
 
 import { allocPacket, BUFFER_DATA_BYTES, HEADROOM_BYTES, Packet, PacketFlag } from "../../runtime/memory/packet";
@@ -68,6 +72,8 @@ class Frame {
     readonly flags: u32,
     readonly gsoSize: u16,
   ) {}
+
+
   @inline before(other: Frame): bool {
     return this.time_ns < other.time_ns || (this.time_ns == other.time_ns && this.order < other.order);
   }
@@ -98,7 +104,8 @@ export class SimDevice extends NetDevice {
   transmit(p: Packet): void {
     const bytes = new StaticArray<u8>(p.totalLen);
     p.copyTo(changetype<usize>(bytes), 0, p.totalLen);
-    // What the device would complete stays undone between two devices that both offload, as between two virtio-net guests.
+    // What the device would complete stays undone between two devices that both offload, as between two virtio-net
+    // guests.
     let flags: u32 = p.flags & (PacketFlag.GSO_TCP4 | PacketFlag.GSO_TCP6);
     if (p.flags & PacketFlag.CHECKSUM_PARTIAL) flags |= PacketFlag.CHECKSUM_OK;
     const gsoSize = p.gsoSize;
@@ -139,7 +146,7 @@ export class SimDevice extends NetDevice {
     }
     if (dice.chance(im.corrupt)) {
       const bit = dice.below(<u32>bytes.length * 8);
-      bytes[bit >> 3] ^= <u8>1 << <u8>(bit & 7);
+      bytes[bit >> 3] = bytes[bit >> 3] ^ (<u8>(1 << (bit & 7)));
       // A device that checks says nothing about a damaged frame.
       flags &= ~PacketFlag.CHECKSUM_OK;
     }
@@ -276,7 +283,7 @@ export class World {
   // Lets each stack do what it has to do at this time, until none has anything left.
   private settle(): void {
     const stacks = this.stacks;
-    for (let again = true; again; ) {
+    for (let again = true; again;) {
       again = false;
       for (let i = 0; i < stacks.length; i++) {
         const stack = stacks[i];
