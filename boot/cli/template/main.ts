@@ -1,0 +1,2 @@
+import { TcpConnection, TcpListener } from "heddle/net";
+import { spawn } from "heddle/fibers";
