@@ -53,7 +53,7 @@ export async function compileAssemblyScript(directory: string, main: string): Pr
     [
       ENTRY,
       ...["--baseDir", baseDir, "--outFile", "module.wasm", "--runtime", "minimal", "--debug"],
-      ...["--memoryBase", String(MEMORY_BASE), "--noColors", "--disableWarning", "201"],
+      ...["--memoryBase", String(MEMORY_BASE), "--noColors", "--disableWarning", "201,906"],
     ],
     {
       stdout: stream as never,
