@@ -7,7 +7,7 @@
 // 2. A task is in the ready queue exactly when its state is READY.
 // 3. A parked task is woken by whoever holds it (a wait queue, a timer, a join), once.
 
-import { loopNow, LOOP_STACK, panic, Source, stackCreate, stackFree, stackSwitch, Timer, timers, Errno } from "../runtime";
+import { collectAtSwitch, loopNow, LOOP_STACK, panic, Source, stackCreate, stackFree, stackSwitch, Timer, timers, Errno } from "../runtime";
 import { giveTask, takeTask, Task, TaskState } from "./task";
 import { removeWaiter } from "./wait-queue";
 
@@ -144,6 +144,7 @@ export class Scheduler extends Source {
       current = task;
       stackSwitch(task.stack);
       current = null;
+      collectAtSwitch();
       if (ended != null) {
         stackFree(task.stack);
         giveTask(task);

@@ -16,7 +16,7 @@ import { checks } from "./tools/lint.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 // Suites in the order of what they cost; those that measure time or use the whole machine run one file at a time.
-const suites = ["lint", "unit", "tools", "toolchain", "sim", "interop", "guest", "browser"];
+const suites = ["lint", "unit", "tools", "toolchain", "runtime", "sim", "interop", "guest", "browser"];
 const parallel = new Set(["unit", "tools", "sim"]);
 
 interface Tally {

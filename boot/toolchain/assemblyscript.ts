@@ -38,7 +38,7 @@ export function main(): void {
  * Compiles the service in `directory` to WebAssembly with debug names, not optimised.
  * @throws BuildError with asc's diagnostics, and hints at what AssemblyScript has instead
  */
-export async function compileAssemblyScript(directory: string, main: string): Promise<Compiled> {
+export async function compileAssemblyScript(directory: string, main: string, variant?: { gcStress?: boolean }): Promise<Compiled> {
   const asc = await import("assemblyscript/asc");
   const own = relative(root, directory).startsWith("appliances");
   const baseDir = own ? root : directory;
@@ -54,6 +54,7 @@ export async function compileAssemblyScript(directory: string, main: string): Pr
       ENTRY,
       ...["--baseDir", baseDir, "--outFile", "module.wasm", "--runtime", "minimal", "--debug"],
       ...["--memoryBase", String(MEMORY_BASE), "--noColors", "--disableWarning", "201,906"],
+      ...(variant?.gcStress ? ["--use", "HEDDLE_GC_STRESS=1"] : []),
     ],
     {
       stdout: stream as never,

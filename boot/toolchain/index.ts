@@ -23,6 +23,8 @@ export interface BuildOptions {
   /** `image`: optimised. `edit`: quick to build and slow to run. */
   profile: Profile;
   outDirectory: string;
+  /** Tests of the collector: collect and poison freed memory at every suspension; leave out the toolchain's part. */
+  variant?: { gcStress?: boolean; withoutRoots?: boolean };
   progress: (line: string) => void;
 }
 
@@ -49,7 +51,7 @@ const OPTIMISE: Record<Profile, string[]> = {
 
 /** Builds a service or appliance. @throws BuildError for everything that a person can mend */
 export async function build(options: BuildOptions): Promise<BuildResult> {
-  const { name, directory, profile, outDirectory } = options;
+  const { name, directory, outDirectory } = options;
   const main = ["main.ts", "index.ts"].find((file) => existsSync(join(directory, file)));
   if (!main) throw new BuildError(`${directory}: there is no main.ts and no index.ts here`);
   const platforms: Platform[] = options.platform === "both" ? ["pc", "linux"] : [options.platform];
@@ -58,22 +60,28 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
 
   const bytes: Record<string, number> = {};
   const result: BuildResult = { name, elf: outputs.get("pc"), linux: outputs.get("linux"), bytes };
-  const stale = platforms.filter((platform) => !isCurrent(outputs.get(platform)!, profile));
-  if (stale.length > 0) await rebuild({ ...options, main, platforms: stale, outputs });
+  const stale = platforms.filter((platform) => !isCurrent(outputs.get(platform)!, kindOf(options)));
+  if (stale.length > 0) await rebuild({ ...options, main, platforms: stale, outputs, kind: kindOf(options) });
   for (const out of outputs.values()) bytes[out] = statSync(out).size;
   return result;
 }
 
+// Profile and variant: images of another kind are not current.
+function kindOf({ profile, variant }: BuildOptions): string {
+  return JSON.stringify([profile, variant ?? {}]);
+}
+
 interface Rebuild extends BuildOptions {
   main: string;
+  kind: string;
   platforms: Platform[];
   outputs: Map<Platform, string>;
 }
 
-async function rebuild({ name, directory, main, profile, platforms, outputs, progress }: Rebuild): Promise<void> {
+async function rebuild({ name, directory, main, profile, variant, kind, platforms, outputs, progress }: Rebuild): Promise<void> {
   progress(`${name}: compiling AssemblyScript`);
-  const { wasm, sources } = await compileAssemblyScript(directory, main);
-  const key = hash(wasm, profile, hashFiles(GENERATORS));
+  const { wasm, sources } = await compileAssemblyScript(directory, main, variant);
+  const key = hash(wasm, profile, String(variant?.withoutRoots), hashFiles(GENERATORS));
   const moduleFolder = await cached(`module-${key}`, "", async (folder) => {
     mkdirSync(folder);
     writeFileSync(join(folder, "module.wasm"), wasm);
@@ -83,7 +91,8 @@ async function rebuild({ name, directory, main, profile, platforms, outputs, pro
     await runPackage("wabt/bin/wasm2c", ["heddle.wasm", "-o", "heddle.c", "-n", "heddle"], { cwd: folder });
     const path = join(folder, "heddle.c");
     if (!existsSync(path)) throw new BuildError("wasm2c wrote nothing and said nothing");
-    writeFileSync(path, keepRoots(replacePrologue(readFileSync(path, "latin1"))));
+    const c = replacePrologue(readFileSync(path, "latin1"));
+    writeFileSync(path, variant?.withoutRoots ? c : keepRoots(c));
   });
 
   const embeddedFiles: string[] = [];
@@ -101,7 +110,7 @@ async function rebuild({ name, directory, main, profile, platforms, outputs, pro
       const out = outputs.get(platform)!;
       rmSync(stampOf(out), { force: true });
       await buildNative({ platform, profile, moduleFolder, embedded, out });
-      const stamp = { profile, inputs: inputs(platform), hash: hashes.get(platform), www: listing(www), image: hashFiles([out]) };
+      const stamp = { kind, inputs: inputs(platform), hash: hashes.get(platform), www: listing(www), image: hashFiles([out]) };
       writeFileSync(stampOf(out), JSON.stringify(stamp));
     }),
   );
@@ -110,10 +119,10 @@ async function rebuild({ name, directory, main, profile, platforms, outputs, pro
 const stampOf = (out: string) => `${out}.stamp`;
 
 // Whether an image is what its inputs, unchanged since, gave with this profile.
-function isCurrent(out: string, profile: Profile): boolean {
+function isCurrent(out: string, kind: string): boolean {
   if (!existsSync(out) || !existsSync(stampOf(out))) return false;
   const stamp = JSON.parse(readFileSync(stampOf(out), "utf8"));
-  if (stamp.profile !== profile || hashFiles([out]) !== stamp.image) return false;
+  if (stamp.kind !== kind || hashFiles([out]) !== stamp.image) return false;
   if (JSON.stringify(listing(stamp.www.folder)) !== JSON.stringify(stamp.www)) return false;
   return hashFiles(stamp.inputs) === stamp.hash;
 }

@@ -6,7 +6,7 @@ import { JsonDocument } from "../json/document";
 import { parseJson } from "../json/parser";
 import { Problems } from "../json/problems";
 import { Bundles } from "./bundles";
-import { Section, Source } from "./section";
+import { Section, ConfigSource } from "./section";
 
 /** What a machine without a configuration has. */
 const EMPTY = String.UTF8.encode("{}");
@@ -14,7 +14,7 @@ const EMPTY = String.UTF8.encode("{}");
 export class Configuration {
   readonly problems: Problems;
   readonly document: JsonDocument;
-  readonly source: Source;
+  readonly source: ConfigSource;
   readonly root: Section;
 
   constructor(
@@ -25,7 +25,7 @@ export class Configuration {
   ) {
     const problems = new Problems();
     const document = parseJson(text, length_bytes, problems);
-    const source = new Source(document, problems);
+    const source = new ConfigSource(document, problems);
     this.problems = problems;
     this.document = document;
     this.source = source;

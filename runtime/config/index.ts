@@ -3,5 +3,5 @@ export { Bundle, BundleFile } from "./ustar";
 export { Bundles, openBundles } from "./bundles";
 export { Configuration, loadConfiguration, printProblems } from "./configuration";
 export { isHostname, MachineConfiguration, readMachine } from "./machine";
-export { Section, Source } from "./section";
+export { Section, ConfigSource } from "./section";
 export { INVALID, parseCount, parseDuration, parseRate, parseShare, parseSize } from "./values";

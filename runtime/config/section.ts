@@ -9,7 +9,7 @@ import { closest } from "./closest";
 import { INVALID, parseDuration, parseSize } from "./values";
 
 /** A document and where its mistakes go: what all sections of a configuration share. */
-export class Source {
+export class ConfigSource {
   constructor(
     readonly document: JsonDocument,
     readonly problems: Problems,
@@ -69,7 +69,7 @@ export class Section {
   readonly document: JsonDocument;
 
   constructor(
-    readonly source: Source,
+    readonly source: ConfigSource,
     /** The object, or 0 for one that is not there: all keys are absent then. */
     readonly node: u32,
   ) {

@@ -70,6 +70,12 @@ export class JsonDocument {
   kind(node: u32): JsonKind {
     return this.nodes[node * FIELDS];
   }
+  isNumber(node: u32): bool {
+    return this.kind(node) == JsonKind.NUMBER;
+  }
+  isObject(node: u32): bool {
+    return this.kind(node) == JsonKind.OBJECT;
+  }
   start(node: u32): u32 {
     return this.nodes[node * FIELDS + 1];
   }

@@ -15,3 +15,16 @@ export function collectDue(): bool {
   if (isDefined(__collect_due)) return __collect_due();
   return false;
 }
+
+/** A whole collection now; only from the loop's stack. */
+export function collectNow(): void {
+  // @ts-ignore: defined by rt/tcms.ts
+  if (isDefined(__collect_due)) __collect();
+}
+
+/** After every switch back to the loop's stack: in test builds with gc=stress a whole collection, else nothing. */
+@inline
+export function collectAtSwitch(): void {
+  // @ts-ignore: defined by the toolchain
+  if (isDefined(HEDDLE_GC_STRESS)) collectNow();
+}
