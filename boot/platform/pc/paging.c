@@ -78,13 +78,15 @@ volatile void* map_device(u64 physical, u64 bytes) {
 
 bool map_lazily(u64 virtual, u64 bytes) {
   lock_take(&tables_lock);
-  bool mapped = true;
-  for (u64 end = virtual + bytes; virtual < end && mapped; virtual += SMALL_PAGE) {
-    u64* entry = entry_of(virtual, 0, true);
-    if ((mapped = entry != NULL)) *entry = LAZY;
+  u64 *entry = NULL, end = virtual + bytes;
+  for (; virtual < end; virtual += SMALL_PAGE) {
+    bool next_table = (virtual & (LARGE_PAGE - 1)) == 0;
+    entry = entry && !next_table ? entry + 1 : entry_of(virtual, 0, true);
+    if (!entry) break;
+    *entry = LAZY;
   }
   lock_give(&tables_lock);
-  return mapped;
+  return virtual == end;
 }
 
 // Without the lock: a core touches only what is its own, and the tables above the entry stand.
