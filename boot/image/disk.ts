@@ -5,7 +5,17 @@
 //   next MiB        bundle slot: one block "HDLBUNDL" and the length (8 bytes, little-endian), then the bundle
 //
 // The slot may be filled anew without building: `writeBundle`. The same inputs give the same bytes.
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -42,7 +52,8 @@ async function assembleBoot(): Promise<Buffer> {
     await run("clang", ["--target=i386-linux-gnu", "-c", source, "-o", object]);
     await run("ld.lld", ["-m", "elf_i386", "--oformat", "binary", "-Ttext", "0x7C00", object, "-o", flat]);
     const boot = readFileSync(flat);
-    if (boot.length !== BOOT_BLOCKS * BLOCK) throw new Error(`boot.S has ${boot.length} bytes, not ${BOOT_BLOCKS * BLOCK}`);
+    if (boot.length !== BOOT_BLOCKS * BLOCK)
+      throw new Error(`boot.S has ${boot.length} bytes, not ${BOOT_BLOCKS * BLOCK}`);
     if (boot.readUInt16LE(510) !== 0xaa55) throw new Error("boot.S: the boot sector's signature is not at its place");
     return boot;
   } finally {
@@ -53,7 +64,8 @@ async function assembleBoot(): Promise<Buffer> {
 /** Writes the image; gives its size in bytes. */
 export async function writeDiskImage(options: DiskImage): Promise<number> {
   const { segments, pvhEntry } = readElf(readFileSync(options.elf));
-  if (segments.length > SEGMENTS_MAX) throw new Error(`${options.elf} has ${segments.length} segments, more than ${SEGMENTS_MAX}`);
+  if (segments.length > SEGMENTS_MAX)
+    throw new Error(`${options.elf} has ${segments.length} segments, more than ${SEGMENTS_MAX}`);
   const boot = await assembleBoot();
   boot.writeUInt32LE(pvhEntry, TABLE + 4);
   boot.writeUInt32LE(segments.length, TABLE + 20);
@@ -61,7 +73,8 @@ export async function writeDiskImage(options: DiskImage): Promise<number> {
   let end = 0;
   const placed: { at: number; data: Buffer }[] = [];
   segments.forEach(({ address, data, memoryBytes }, i) => {
-    if (address < 0x100000 || address + memoryBytes > 0x40000000) throw new Error(`segment ${i} would be loaded at ${address}`);
+    if (address < 0x100000 || address + memoryBytes > 0x40000000)
+      throw new Error(`segment ${i} would be loaded at ${address}`);
     const at = TABLE + 32 + i * 16;
     boot.writeUInt32LE(block, at);
     boot.writeUInt32LE(address, at + 4);
@@ -101,10 +114,12 @@ export function writeBundle(image: string, bundle: Uint8Array): void {
   try {
     const head = Buffer.alloc(TABLE + 32);
     readSync(file, head, 0, head.length, 0);
-    if (head.toString("latin1", TABLE, TABLE + 4) !== "HEDL") throw new Error(`${image} is not a disk image of this tool`);
+    if (head.toString("latin1", TABLE, TABLE + 4) !== "HEDL")
+      throw new Error(`${image} is not a disk image of this tool`);
     const slot = head.readUInt32LE(TABLE + 8) * BLOCK;
     const room = head.readUInt32LE(TABLE + 12);
-    if (bundle.length > room) throw new Error(`the bundle has ${bundle.length} bytes, the slot of ${image} only ${room}`);
+    if (bundle.length > room)
+      throw new Error(`the bundle has ${bundle.length} bytes, the slot of ${image} only ${room}`);
     const header = Buffer.alloc(BLOCK);
     header.write(SLOT_MAGIC, "latin1");
     header.writeBigUInt64LE(BigInt(bundle.length), 8);

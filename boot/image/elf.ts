@@ -42,7 +42,7 @@ export function readElf(elf: Buffer): Executable {
 }
 
 function findPvhEntry(notes: Buffer): number | undefined {
-  for (let at = 0; at + 12 <= notes.length; ) {
+  for (let at = 0; at + 12 <= notes.length;) {
     const nameBytes = notes.readUInt32LE(at);
     const dataBytes = notes.readUInt32LE(at + 4);
     const type = notes.readUInt32LE(at + 8);

@@ -169,7 +169,15 @@ function tryRings(dev: i32, e1000: bool): void {
   post(ring, "content to be written", 0, 0xe0000000, 1, Post.WRITE, Errno.EFAULT);
   post(ring, "a slot outside the ring", entries, pool, bytes, Post.WRITE, Errno.EINVAL);
   post(ring, "slot -1", -1, pool, bytes, Post.WRITE, Errno.EINVAL);
-  post(ring, "a next slot outside the ring", 0, pool, bytes, Post.WRITE | Post.NEXT | (entries << Post.NEXT_SHIFT), Errno.EINVAL);
+  post(
+    ring,
+    "a next slot outside the ring",
+    0,
+    pool,
+    bytes,
+    Post.WRITE | Post.NEXT | (entries << Post.NEXT_SHIFT),
+    Errno.EINVAL,
+  );
   expect("post to no ring", ringPost(99, 0, pool, bytes, Post.WRITE), Errno.EINVAL);
   expect("post to ring -1", ringPost(-1, 0, pool, bytes, Post.WRITE), Errno.EINVAL);
   if (e1000) {
