@@ -19,6 +19,7 @@ export { newRoute, Route, ROUTE_BYTES, RouteKind, RouteOption } from "./ip/route
 export { IcmpError, Transport } from "./ip/transport";
 export { formatMac, loadMac } from "./wire/ethernet";
 export * from "./udp/index";
+export * from "./tcp/index";
 export * from "./dhcp/index";
 export { configureAddress, configureGateway, configureMtu } from "./configure";
 export { startStack } from "./source";

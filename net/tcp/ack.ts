@@ -48,7 +48,7 @@ function sample(c: Connection, s: Segment, r: AckResult, now_ns: i64, echo_us: i
  * @param echo_us age of the timestamp that the ACK echoes, or -1
  */
 export function ackCumulative(c: Connection, pool: SegmentPool, ack: u32, r: AckResult, now_ns: i64, echo_us: i64): void {
-  for (let s = c.seg_head; s != null && seqLt(s.start, ack); s = c.seg_head) {
+  for (let s: Segment | null = c.seg_head; s != null && seqLt(s.start, ack); s = c.seg_head) {
     const whole = seqLe(s.end, ack);
     const bytes = whole ? s.bytes : ack - s.start;
     if (!s.is(Mark.SACKED)) {
@@ -99,16 +99,20 @@ function markBlock(
   c: Connection, pool: SegmentPool, start: u32, end: u32, r: AckResult, now_ns: i64, echo_us: i64,
 ): void {
   // Blocks come near the last ones: begin there.
-  let s = c.sack_hint != null ? c.sack_hint : c.seg_head;
+  let s: Segment | null = c.sack_hint != null ? c.sack_hint : c.seg_head;
   while (s != null && s.prev != null && seqGt(s.start, start)) s = s.prev;
   while (s != null && seqLe(s.end, start)) s = s.next;
-  for (; s != null && seqLt(s.start, end); s = s.next) {
+  while (s != null && seqLt(s.start, end)) {
     c.sack_hint = s;
-    if (s.is(Mark.SACKED)) continue;
+    if (s.is(Mark.SACKED)) {
+      s = s.next;
+      continue;
+    }
     const mss = max<u32>(s.mss, 1);
     if (seqLt(s.start, start)) {
       const cut = ((start - s.start + mss - 1) / mss) * mss;
       if (cut < s.bytes && !segmentSplit(c, pool, s, cut)) return;
+      s = s.next;
       continue;
     }
     if (seqGt(s.end, end)) {
@@ -124,6 +128,7 @@ function markBlock(
     c.sacked_bytes += bytes;
     r.sacked += bytes;
     r.delivered += bytes;
+    s = s.next;
   }
 }
 
@@ -135,5 +140,5 @@ export function ackDuplicate(c: Connection, r: AckResult): void {
   const most = c.flight > missing ? c.flight - missing : 0;
   const before = c.reno_bytes;
   c.reno_bytes = min<u32>(before + c.mss, most);
-  r.delivered += c.recovery == Recovery.FAST ? <u32>c.mss : c.reno_bytes - before;
+  r.delivered += c.recovery == Recovery.FAST ? c.mss : c.reno_bytes - before;
 }

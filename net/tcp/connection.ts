@@ -13,8 +13,7 @@
 // 4. A connection is in the flow table from its creation until `state` is CLOSED; it returns to the pool when it is CLOSED and nobody owns it.
 // 5. The right edge of the window offered to the peer never moves left (RFC 9293, SHLD-14).
 
-import { Packet } from "../../runtime/memory/packet";
-import { Timer } from "../../runtime/loop/timer";
+import { Packet, Timer } from "../../runtime";
 import { Route, ROUTE_BYTES } from "../ip/route";
 import { Flow } from "./flow";
 import { Listener } from "./listener";
@@ -128,17 +127,17 @@ export const SACK_BLOCKS: u32 = 4;
 @unmanaged
 export class Connection extends Flow {
   // ---- life
-  state: u8;
+  state: i32;
   /** A value of `RtxMode`, of `Recovery`. */
-  rtx_mode: u8;
-  recovery: u8;
+  rtx_mode: i32;
+  recovery: i32;
   /** Shifts of the window fields; 0 without the option. */
-  snd_wscale: u8;
-  rcv_wscale: u8;
+  snd_wscale: u32;
+  rcv_wscale: u32;
   /** Doublings of the RTO, unanswered keep-alive probes, zero-window probes. */
-  backoff: u8;
-  keep_probes: u8;
-  dupacks: u8;
+  backoff: u32;
+  keep_probes: u32;
+  dupacks: u32;
   flags: u32;
   /** Why it ended: a negative Errno, or 0. */
   error: i32;
@@ -168,8 +167,8 @@ export class Connection extends Flow {
   /** End of the last segment sent that was shorter than the MSS (Minshall's Nagle). */
   snd_sml: u32;
   /** Largest segment without options that the peer takes; payload bytes of a segment without SACK blocks on the path as it is known. */
-  peer_mss: u16;
-  mss: u16;
+  peer_mss: u32;
+  mss: u32;
   /** Generation of the route for which `mss` was computed. */
   mss_generation: u32;
 
@@ -362,11 +361,11 @@ export const CONNECTION_BYTES: usize = CONNECTION_FIELDS + 3 * TIMER_BYTES + ROU
 
 /** May the application's bytes be sent? */
 @inline
-export function canSendState(state: u32): bool {
+export function canSendState(state: i32): bool {
   return state == State.ESTABLISHED || state == State.CLOSE_WAIT;
 }
 /** Are both sequence numbers known (RFC 9293: a synchronised state)? */
 @inline
-export function isSynchronised(state: u32): bool {
+export function isSynchronised(state: i32): bool {
   return state >= State.ESTABLISHED;
 }

@@ -53,5 +53,5 @@ export function cubicThreshold(c: Connection): u32 {
   const cwnd = <f64>c.cwnd;
   c.cubic_w_max = c.cwnd < c.cubic_w_max ? <u32>((cwnd * (1.0 + BETA)) / 2.0) : c.cwnd;
   c.cubic_epoch_ns = 0;
-  return max<u32>(<u32>(cwnd * BETA), 2 * <u32>c.mss);
+  return max<u32>(<u32>(cwnd * BETA), 2 * c.mss);
 }

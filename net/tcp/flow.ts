@@ -17,8 +17,7 @@ export class Flow {
   localPort: u16;
   remotePort: u16;
   /** A value of `FlowKind`. */
-  kind: u8;
+  kind: i32;
   /** Id of the stack. */
-  stackId: u8;
-  reserved: u16;
+  stackId: u32;
 }

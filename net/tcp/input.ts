@@ -5,8 +5,7 @@
 // which is wider than the four cases of 3.10.7.4: a full duplicate that ends at RCV.NXT and a probe of a closed window still carry a valid ACK;
 // their data is dropped later. Urgent data is ordinary data (RFC 6093, 5).
 
-import { Packet } from "../../runtime/memory/packet";
-import { Errno } from "../../runtime/errors";
+import { Errno, Packet } from "../../runtime";
 import { TcpFlag } from "../wire/tcp";
 import { ackCumulative, ackDuplicate, ackSelective, AckResult } from "./ack";
 import { initialWindow } from "./congestion";
@@ -248,7 +247,7 @@ function establish(tcp: TcpModule, c: Connection, o: Options): void {
     handshakeSample(c, <u32>min<i64>((now - c.last_send_ns) / 1000, 0x7fffffff), now);
   }
   if (c.srtt_us == 0 && repeats > 0) c.rto_us = 3 * RTO_INITIAL_US;
-  c.cwnd = repeats > 1 ? <u32>c.mss : initialWindow(c.mss);
+  c.cwnd = repeats > 1 ? c.mss : initialWindow(c.mss);
   c.backoff = 0;
   c.rtx_mode = RtxMode.NONE;
   tcp.stack.wheel.cancel(c.rtxTimer);

@@ -1,6 +1,6 @@
 // What TCP may hold. Everything follows from the packet pool, the resource that peers can make us spend.
 
-import { packetsTotal } from "../../runtime/memory/packet";
+import { packetsTotal } from "../../runtime";
 
 export class TcpLimits {
   /** Connections, half-open ones included. About one for two buffers of the pool: an idle one holds no buffer at all. */

@@ -7,7 +7,7 @@
 // 1. Each connection of a listener is in exactly one of its two lists, doubly linked: it leaves in O(1) however it ends.
 // 2. With the accept queue full no new connection is begun or completed: the application is what is slow, and the peer repeats.
 
-import { Errno } from "../../runtime/errors";
+import { Errno } from "../../runtime";
 import { TcpFlag } from "../wire/tcp";
 import { Connection, Flag, State } from "./connection";
 import { initialSequence, sequenceHash, timestampOffset } from "./isn";
@@ -26,7 +26,7 @@ export class Listener {
   /** Next of the port's bucket or of the free list. */
   next: Listener | null;
   port: u16;
-  stackId: u8;
+  stackId: u32;
   open: bool;
   backlog: u32;
   halfOpenMax: u32;
@@ -63,8 +63,8 @@ export function listenInput(tcp: TcpModule, l: Listener, o: Options, floor: u32,
     counters.tcpListenOverflows++;
     return;
   }
-  const crowded = l.halfOpen >= l.halfOpenMax;
-  const c = crowded ? null : tcp.create(o.localHi, o.localLo, o.remoteHi, o.remoteLo, o.localPort, o.remotePort, o.hash);
+  let c: Connection | null = null;
+  if (l.halfOpen < l.halfOpenMax) c = tcp.create(o.localHi, o.localLo, o.remoteHi, o.remoteLo, o.localPort, o.remotePort, o.hash);
   if (c == null) {
     sendCookie(tcp, l, o);
     return;
@@ -99,13 +99,13 @@ export function negotiate(tcp: TcpModule, c: Connection, o: Options): void {
   if (o.has(Has.SACK_PERMITTED)) c.set(Flag.SACK);
   if (o.has(Has.WINDOW_SCALE)) {
     c.set(Flag.WINDOW_SCALE);
-    c.snd_wscale = <u8>o.windowShift;
-    c.rcv_wscale = <u8>tcp.windowShift;
+    c.snd_wscale = o.windowShift;
+    c.rcv_wscale = tcp.windowShift;
   } else {
     c.rcv_buf = min<u32>(c.rcv_buf, 65535);
   }
   const mss = o.has(Has.MSS) ? o.mss : DEFAULT_MSS;
-  c.peer_mss = <u16>max(mss, MIN_MSS);
+  c.peer_mss = max(mss, MIN_MSS);
   // Windows in SYNs are never scaled (RFC 7323, 2.2).
   c.snd_wnd = o.window;
   c.snd_wl1 = o.seq;
@@ -161,7 +161,7 @@ function acceptCookie(tcp: TcpModule, l: Listener, o: Options): bool {
   c.ts_offset = timestampOffset(stack, o.localHi, o.localLo, o.remoteHi, o.remoteLo);
   c.iss = o.ack - 1;
   tcp.setSendStart(c, c.iss);
-  c.peer_mss = <u16>mss;
+  c.peer_mss = mss;
   c.snd_wl1 = o.seq;
   if (o.has(Has.TIMESTAMPS)) {
     const echo = o.tsEcr;
@@ -172,8 +172,8 @@ function acceptCookie(tcp: TcpModule, l: Listener, o: Options): bool {
     if (cookieEcn(echo) && tcp.acceptEcn) c.set(Flag.ECN);
     if (cookieShift(echo) < 15) {
       c.set(Flag.WINDOW_SCALE);
-      c.snd_wscale = <u8>cookieShift(echo);
-      c.rcv_wscale = <u8>tcp.windowShift;
+      c.snd_wscale = cookieShift(echo);
+      c.rcv_wscale = tcp.windowShift;
     }
   }
   if (!c.has(Flag.WINDOW_SCALE)) c.rcv_buf = min<u32>(c.rcv_buf, 65535);
@@ -239,11 +239,11 @@ export function listenerAccept(l: Listener): Connection | null {
 
 /** Ends a listener: its half-open connections are forgotten, those in the accept queue reset. */
 export function listenerClose(tcp: TcpModule, l: Listener): void {
-  for (let c = l.halfHead; c != null; c = l.halfHead) {
+  for (let c: Connection | null = l.halfHead; c != null; c = l.halfHead) {
     tcp.finish(c, Errno.ECONNABORTED);
     tcp.settle(c);
   }
-  for (let c = l.acceptHead; c != null; c = l.acceptHead) {
+  for (let c: Connection | null = l.acceptHead; c != null; c = l.acceptHead) {
     if (c.state != State.CLOSED) tcp.sendReset(c);
     tcp.finish(c, Errno.ECONNABORTED);
     tcp.settle(c);

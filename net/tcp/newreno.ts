@@ -13,5 +13,5 @@ export function newRenoAcked(c: Connection, acked: u32): void {
 
 /** RFC 5681 (4): ssthresh = max(FlightSize / 2, 2 MSS); cwnd for FlightSize, which limited growth keeps equal (see cubic.ts). */
 export function newRenoThreshold(c: Connection): u32 {
-  return max<u32>(c.cwnd / 2, 2 * <u32>c.mss);
+  return max<u32>(c.cwnd / 2, 2 * c.mss);
 }

@@ -89,7 +89,7 @@ export function parseOptions(at: usize, header_bytes: u32, o: Options): void {
     return;
   }
   while (at < end) {
-    const kind = load<u8>(at);
+    const kind = <i32>load<u8>(at);
     if (kind == Kind.END) return;
     if (kind == Kind.NOP) {
       at++;

@@ -9,7 +9,7 @@
 // (3) a segment shorter than the MSS leaves only if it ends the queue and no other short one is in flight (Nagle as Minshall has it), or with it
 //     half of the largest window seen would be used (RFC 9293, 3.8.6.2.1); the persist timer overrides.
 
-import { allocPacket, Packet, PacketFlag } from "../../runtime/memory/packet";
+import { allocPacket, Packet, PacketFlag } from "../../runtime";
 import { isV4 } from "../ip/address";
 import { sumPseudo } from "../wire/checksum";
 import { emitTcp, setTcpChecksum, TCP_BYTES, TCP_CHECKSUM, TcpFlag } from "../wire/tcp";
@@ -53,19 +53,19 @@ export function refreshMss(tcp: TcpModule, c: Connection): void {
   if (ip.resolve(c.route, c.remoteHi, c.remoteLo) < 0) return;
   c.mss_generation = ip.generation;
   const path = ip.mss(c.route, c.remoteHi, c.remoteLo);
-  c.mss = <u16>(min<u32>(path, c.peer_mss) - (c.has(Flag.TIMESTAMPS) ? 12 : 0));
+  c.mss = (min<u32>(path, c.peer_mss) - (c.has(Flag.TIMESTAMPS) ? 12 : 0));
 }
 
 /** Payload bytes of a full segment with the options of this moment. */
 @inline
 function currentMss(c: Connection): u32 {
-  return <u32>c.mss + (c.has(Flag.TIMESTAMPS) ? 12 : 0) - optionBytes(c);
+  return c.mss + (c.has(Flag.TIMESTAMPS) ? 12 : 0) - optionBytes(c);
 }
 
 // Retransmits what is marked lost, lowest first, as (1) allows; true when something left.
 function retransmitLost(tcp: TcpModule, c: Connection): bool {
   let sent = false;
-  for (let s = c.rtx_hint; s != null; ) {
+  for (let s: Segment | null = c.rtx_hint; s != null; ) {
     if ((s.flags & (Mark.LOST | Mark.RETRANS)) != Mark.LOST) {
       s = s.next;
       c.rtx_hint = s;
@@ -151,7 +151,7 @@ function sendNew(tcp: TcpModule, c: Connection): bool {
   }
   // Nothing more to send while the window had room: it is not what limits us (RFC 7661). Slow start may use half of it, as in Linux.
   if (c.snd_end == c.snd_nxt && c.pipe < c.cwnd) {
-    if (c.cwnd < c.ssthresh && 2 * c.pipe >= c.cwnd) c.set(Flag.CWND_LIMITED);
+    if (c.cwnd < c.ssthresh && <u32>2 * c.pipe >= c.cwnd) c.set(Flag.CWND_LIMITED);
     else c.clear(Flag.CWND_LIMITED);
   }
   return sent;

@@ -11,7 +11,7 @@
 //    proportional to bytes received.
 // 3. A search takes at most OOO_STEPS steps; a segment that would need more is dropped (CVE-2018-5390, "SegmentSmack").
 
-import { Packet } from "../../runtime/memory/packet";
+import { Packet } from "../../runtime";
 import { Connection, Event, Flag, SACK_BLOCKS } from "./connection";
 import { seqGe, seqGt, seqLe, seqLt, seqMax, seqMin } from "./seq";
 import { TcpModule } from "./tcp";
@@ -130,7 +130,7 @@ function mergeInto(target: Packet, p: Packet, bytes: u32): bool {
 // Moves what follows rcv_nxt without a gap to the receive queue; true when a FIN followed.
 function takeOutOfOrder(tcp: TcpModule, c: Connection): bool {
   let finished = false;
-  for (let p = c.ooo_head; p != null && seqLe(p.cookie, c.rcv_nxt); p = c.ooo_head) {
+  for (let p: Packet | null = c.ooo_head; p != null && seqLe(p.cookie, c.rcv_nxt); p = c.ooo_head) {
     const bytes = payload(p);
     unlink(c, p);
     tcp.unhold(c, 1 + p.sliceCount);
@@ -166,7 +166,7 @@ function insertOutOfOrder(tcp: TcpModule, c: Connection, p: Packet): void {
   if (c.has(Flag.ACK_NOW) && (!c.has(Flag.SACK) || newBlock)) tcp.sendAck(c);
   c.set(Flag.ACK_NOW);
 
-  let before = c.ooo_tail;
+  let before: Packet | null = c.ooo_tail;
   for (let steps: u32 = 0; before != null && seqGt(before.cookie, p.cookie); steps++) {
     if (steps == OOO_STEPS) {
       tcp.stack.counters.tcpRcvPruned++;
@@ -185,7 +185,7 @@ function insertOutOfOrder(tcp: TcpModule, c: Connection, p: Packet): void {
     }
     skip(p, covered - p.cookie);
   }
-  for (let after = before != null ? before.next : c.ooo_head; after != null && seqGt(end, after.cookie); ) {
+  for (let after: Packet | null = before != null ? before.next : c.ooo_head; after != null && seqGt(end, after.cookie); ) {
     const next = after.next;
     if (seqLt(end, endOf(after))) {
       dsack(c, after.cookie, end);
@@ -237,7 +237,7 @@ function unlink(c: Connection, p: Packet): void {
 
 /** Drops what waits behind gaps: under memory pressure (the peer must not rely on SACK: RFC 2018, 8), or at the end. */
 export function dropOutOfOrder(tcp: TcpModule, c: Connection): void {
-  for (let p = c.ooo_head; p != null; p = c.ooo_head) {
+  for (let p: Packet | null = c.ooo_head; p != null; p = c.ooo_head) {
     unlink(c, p);
     tcp.unhold(c, 1 + p.sliceCount);
     p.free();
@@ -246,7 +246,7 @@ export function dropOutOfOrder(tcp: TcpModule, c: Connection): void {
 }
 
 export function dropReceived(tcp: TcpModule, c: Connection): void {
-  for (let p = c.rq_head; p != null; ) {
+  for (let p: Packet | null = c.rq_head; p != null; ) {
     const next = p.next;
     tcp.unhold(c, 1 + p.sliceCount);
     p.free();
@@ -270,6 +270,16 @@ export function receiveQueueRead(tcp: TcpModule, c: Connection, to: usize, bytes
     receiveQueueConsume(tcp, c, take);
   }
   return taken;
+}
+
+/** Copies the first `bytes` bytes, at most rq_bytes, to `to` and keeps them. */
+export function receiveQueueCopy(c: Connection, to: usize, bytes: u32): void {
+  for (let p: Packet | null = c.rq_head; p != null && bytes > 0; p = p.next) {
+    const take = min(bytes, payload(p));
+    p.copyTo(to, p.l4, take);
+    to += take;
+    bytes -= take;
+  }
 }
 
 /** Where the first contiguous unread bytes lie; 0 when there are none. Valid until the next read. */

@@ -22,7 +22,7 @@ import { armReorder } from "./timers";
 import { tsNow } from "./rtt";
 
 /** RFC 5681, 3.2. */
-const DUP_THRESHOLD: u8 = 3;
+const DUP_THRESHOLD: u32 = 3;
 
 /**
  * After the records of an ACK have been processed.
@@ -60,7 +60,7 @@ export function recoveryAck(
 function renoDetect(tcp: TcpModule, c: Connection, acked: u32): void {
   if (acked > 0) {
     // The retransmitted segment and those that had sent duplicates.
-    const others = acked > <u32>c.mss ? acked - <u32>c.mss : 0;
+    const others = acked > c.mss ? acked - c.mss : 0;
     c.reno_bytes = c.reno_bytes > others ? c.reno_bytes - others : 0;
     c.dupacks = 0;
     if (c.recovery == Recovery.FAST) markHead(tcp, c);
@@ -125,7 +125,9 @@ export function enterLoss(tcp: TcpModule, c: Connection): void {
   const head = c.seg_head;
   const reneged = head != null && head.is(Mark.SACKED);
   if (reneged) tcp.stack.counters.tcpSackReneges++;
-  for (let s = c.seg_head; s != null; s = s.next) {
+  let sNext: Segment | null = null;
+  for (let s: Segment | null = c.seg_head; s != null; s = sNext) {
+    sNext = s.next;
     if (reneged && s.is(Mark.SACKED)) {
       s.flags &= ~Mark.SACKED;
       c.sacked_bytes -= s.bytes;
@@ -159,7 +161,9 @@ function undo(tcp: TcpModule, c: Connection): void {
   c.reno_bytes = 0;
   c.dupacks = 0;
   c.set(Flag.REORDERING);
-  for (let s: Segment | null = c.seg_tail; s != null; s = s.prev) {
+  let sNext: Segment | null = null;
+  for (let s: Segment | null = c.seg_tail; s != null; s = sNext) {
+    sNext = s.prev;
     if (!s.is(Mark.LOST) || s.is(Mark.RETRANS)) continue;
     s.flags &= ~Mark.LOST;
     c.lost_bytes -= s.bytes;

@@ -7,7 +7,7 @@
 // A record covers what was sent at once (up to 64 KiB); it is split where a SACK block or a retransmission ends in it, only at multiples of the
 // MSS, so that a peer cannot shatter it (the SACK attacks of CVE-2019-11477 and its kind).
 
-import { Packet } from "../../runtime/memory/packet";
+import { Packet } from "../../runtime";
 import { Connection } from "./connection";
 import { seqLe } from "./seq";
 
@@ -64,7 +64,7 @@ export class SegmentPool {
   }
 
   alloc(): Segment | null {
-    let s = this.freeList;
+    let s: Segment | null = this.freeList;
     if (s != null) {
       this.freeList = s.next;
     } else {

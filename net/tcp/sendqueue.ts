@@ -10,7 +10,7 @@
 // 1. Bytes once queued never change or move: slices of them may be on their way through a device. Appending writes behind them.
 // 2. snd_end - snd_una <= MAX_QUEUED, so that sequence comparisons hold.
 
-import { allocPacket, BUFFER_DATA_BYTES, MAX_SLICES, Packet } from "../../runtime/memory/packet";
+import { allocPacket, BUFFER_DATA_BYTES, MAX_SLICES, Packet } from "../../runtime";
 import { Connection } from "./connection";
 import { TcpModule } from "./tcp";
 import { seqLe } from "./seq";
@@ -29,7 +29,7 @@ export function sendQueueWrite(tcp: TcpModule, c: Connection, from: usize, bytes
   let left = min(bytes, sendRoom(c));
   const wanted = left;
   while (left > 0) {
-    let p = c.sq_tail;
+    let p: Packet | null = c.sq_tail;
     if (p == null || p.sliceCount > 0 || p.tailroom == 0) {
       p = queuePacket(tcp, c);
       if (p == null) break;
@@ -48,7 +48,7 @@ export function sendQueueStatic(tcp: TcpModule, c: Connection, from: usize, byte
   const queued = c.snd_end - c.snd_una;
   const take = min(bytes, MAX_QUEUED - min(queued, MAX_QUEUED));
   if (take == 0) return 0;
-  let p = c.sq_tail;
+  let p: Packet | null = c.sq_tail;
   if (p == null || p.sliceCount == MAX_SLICES) {
     p = queuePacket(tcp, c);
     if (p == null) return 0;
@@ -78,7 +78,7 @@ function queuePacket(tcp: TcpModule, c: Connection): Packet | null {
 
 /** Frees the packets whose bytes are all acknowledged. */
 export function sendQueueAck(tcp: TcpModule, c: Connection): void {
-  let p = c.sq_head;
+  let p: Packet | null = c.sq_head;
   // The last packet stays while it can take more bytes by append, unless nothing of it is left: idle connections hold no buffer.
   while (p != null && seqLe(p.cookie + p.totalLen, c.snd_una)) {
     const next = p.next;
@@ -93,7 +93,7 @@ export function sendQueueAck(tcp: TcpModule, c: Connection): void {
 }
 
 export function sendQueueClear(tcp: TcpModule, c: Connection): void {
-  for (let p = c.sq_head; p != null; ) {
+  for (let p: Packet | null = c.sq_head; p != null; ) {
     const next = p.next;
     p.free();
     tcp.unhold(c, 1);

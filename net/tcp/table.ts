@@ -27,7 +27,9 @@ export class FlowTable {
   find(
     hash: u32, localHi: u64, localLo: u64, remoteHi: u64, remoteLo: u64, localPort: u32, remotePort: u32,
   ): Flow | null {
-    for (let f = changetype<Flow | null>(load<usize>(this.bucket(hash))); f != null; f = f.hashNext) {
+    let fNext: Flow | null = null;
+    for (let f: Flow | null = changetype<Flow | null>(load<usize>(this.bucket(hash))); f != null; f = fNext) {
+      fNext = f.hashNext;
       if (
         f.hash == hash && f.remotePort == remotePort && f.localPort == localPort && f.remoteLo == remoteLo && f.localLo == localLo &&
         f.remoteHi == remoteHi && f.localHi == localHi
@@ -50,7 +52,9 @@ export class FlowTable {
   remove(f: Flow): void {
     const at = this.bucket(f.hash);
     let previous: Flow | null = null;
-    for (let g = changetype<Flow | null>(load<usize>(at)); g != null; g = g.hashNext) {
+    let gNext: Flow | null = null;
+    for (let g: Flow | null = changetype<Flow | null>(load<usize>(at)); g != null; g = gNext) {
+      gNext = g.hashNext;
       if (g == f) {
         if (previous == null) store<usize>(at, changetype<usize>(f.hashNext));
         else previous.hashNext = f.hashNext;

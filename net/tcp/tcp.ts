@@ -1,15 +1,14 @@
 // TCP of one stack (RFC 9293): the module that IP calls, and what applications call (net/socket makes it look blocking).
 //
 //   ip -> input -> flow table -> connection | TIME-WAIT | listener | RST          events -> handlers
-//   applications -> write / read / close -> list of connections with something to send -> flush, once a turn -> ip.output
+//   applications -> write / read / close -> list of connections with something to send -> turn -> ip.output
 //
 // Invariants
 // 1. No managed allocation after construction; connections, records and entries come from pools of fixed size.
 // 2. Handlers run only in `settle`, the last step of an entrance: whatever they call, nothing below them continues with a connection that is gone.
 // 3. `buffers` counts the pool buffers in all queues and stays below `limits.packets`.
 
-import { allocPacket, Packet, PacketFlag, packetsFree, packetsTotal } from "../../runtime/memory/packet";
-import { Errno } from "../../runtime/errors";
+import { allocPacket, Errno, Packet, PacketFlag, packetsFree, packetsTotal } from "../../runtime";
 import { isMulticast, isUnspecified, isV4 } from "../ip/address";
 import { newRoute, Route, RouteOption, ROUTE_BYTES } from "../ip/route";
 import { IcmpError, Transport } from "../ip/transport";
@@ -48,7 +47,7 @@ const KEEP_INTERVAL_MS: u32 = 75_000;
 const CHALLENGE_NS: i64 = 500_000_000;
 const SECOND_NS: i64 = 1_000_000_000;
 /** Timeouts in a row after which a path that swallows large packets is suspected (RFC 8899, 4.3: black hole). */
-const BLACK_HOLE_TIMEOUTS: u8 = 3;
+const BLACK_HOLE_TIMEOUTS: u32 = 3;
 /** RFC 8899, 5.1.2: BASE_PLPMTU for IPv4 and IPv6. */
 const BASE_MTU: u32 = 1200;
 const LISTENER_BUCKETS: u32 = 256;
@@ -62,7 +61,7 @@ export function tcpAt(stackId: u32): TcpModule {
 }
 
 /** Fault and state for people: "ESTABLISHED". */
-export function stateName(state: u32): string {
+export function stateName(state: i32): string {
   switch (state) {
     case State.SYN_SENT:
       return "SYN-SENT";
@@ -136,7 +135,7 @@ export class TcpModule extends Transport {
       this.listenerFree = l;
     }
     let shift: u32 = 0;
-    while (shift < 14 && 65535 << shift < limits.receiveBytesMax) shift++;
+    while (shift < 14 && <u32>65535 << shift < limits.receiveBytesMax) shift++;
     this.windowShift = shift;
     this.nextPort = stack.random32();
     while (<u32>modules.length <= stack.id) modules.push(null);
@@ -276,8 +275,10 @@ export class TcpModule extends Transport {
   // The path takes less than was thought: what was sent larger goes out again at once, without the window being reduced (RFC 1191, 6.4).
   private pathSmaller(c: Connection): void {
     refreshMss(this, c);
-    for (let s: Segment | null = c.seg_head; s != null; s = s.next) {
-      if (s.mss > <u32>c.mss && s.bytes > <u32>c.mss) segmentMarkLost(c, s);
+    let sNext: Segment | null = null;
+    for (let s: Segment | null = c.seg_head; s != null; s = sNext) {
+      sNext = s.next;
+      if (s.mss > c.mss && s.bytes > c.mss) segmentMarkLost(c, s);
     }
     this.queue(c);
   }
@@ -285,13 +286,13 @@ export class TcpModule extends Transport {
   /** Timeouts in a row with full segments: perhaps the path swallows large packets and its ICMP errors too (RFC 8899, 4.3). */
   pathSuspect(c: Connection): void {
     const head = c.seg_head;
-    if (c.backoff != BLACK_HOLE_TIMEOUTS || head == null || head.bytes <= BASE_MTU || <u32>c.mss <= BASE_MTU) return;
+    if (c.backoff != BLACK_HOLE_TIMEOUTS || head == null || head.bytes <= BASE_MTU || c.mss <= BASE_MTU) return;
     if (this.stack.ip.learnMtu(c.remoteHi, c.remoteLo, BASE_MTU)) this.stack.counters.tcpMtuBlackHoles++;
   }
 
   // ---- the end of a turn
 
-  /** Puts a connection on the list for `flush`. */
+  /** Puts a connection on the list for `turn`. */
   queue(c: Connection): void {
     if (c.has(Flag.QUEUED)) return;
     c.set(Flag.QUEUED);
@@ -313,14 +314,9 @@ export class TcpModule extends Transport {
     else this.sendTail = prev;
   }
 
-  /** Has `flush` something to do? Then the loop must not halt before it. */
-  get busy(): bool {
-    return this.sendHead != null;
-  }
-
-  /** Sends what connections have to send, once a turn, after packets, timers and fibers; before `Stack.turn`. */
-  flush(): void {
-    for (let c = this.sendHead; c != null; c = this.sendHead) {
+  /** Sends what connections have to send: once a turn, after packets, timers and fibers. */
+  turn(): void {
+    for (let c: Connection | null = this.sendHead; c != null; c = this.sendHead) {
       this.unqueue(c);
       output(this, c);
     }
@@ -359,7 +355,7 @@ export class TcpModule extends Transport {
   create(
     localHi: u64, localLo: u64, remoteHi: u64, remoteLo: u64, localPort: u32, remotePort: u32, hash: u32,
   ): Connection | null {
-    let c = this.freeList;
+    let c: Connection | null = this.freeList;
     if (c != null) {
       this.freeList = c.next;
     } else {
@@ -379,8 +375,8 @@ export class TcpModule extends Transport {
     c.remotePort = <u16>remotePort;
     c.hash = hash;
     c.kind = FlowKind.CONNECTION;
-    c.stackId = <u8>this.stack.id;
-    c.route.options = RouteOption.DONT_FRAGMENT;
+    c.stackId = this.stack.id;
+    c.route.options = <u8>RouteOption.DONT_FRAGMENT;
     const error = this.stack.ip.resolve(c.route, remoteHi, remoteLo);
     if (error < 0) {
       c.kind = 0;
@@ -395,8 +391,8 @@ export class TcpModule extends Transport {
     c.ssthresh = INFINITE_THRESHOLD;
     c.rcv_buf = min(this.limits.receiveBytes, this.limits.receiveBytesMax);
     c.snd_buf = min(this.limits.sendBytes, this.limits.sendBytesMax);
-    c.peer_mss = <u16>DEFAULT_MSS;
-    c.mss = <u16>DEFAULT_MSS;
+    c.peer_mss = DEFAULT_MSS;
+    c.mss = DEFAULT_MSS;
     c.rcv_mss = DEFAULT_MSS;
     c.rack_steps = 1;
     c.user_timeout_ms = USER_TIMEOUT_MS;
@@ -428,7 +424,7 @@ export class TcpModule extends Transport {
     cancelTimers(this, c);
     this.unqueue(c);
     listenerForget(c);
-    for (let s = c.seg_head; s != null; s = c.seg_head) {
+    for (let s: Segment | null = c.seg_head; s != null; s = c.seg_head) {
       segmentRemove(c, s);
       this.segments.free(s);
     }
@@ -551,7 +547,9 @@ export class TcpModule extends Transport {
   listen(port: u32, hi: u64, lo: u64, backlog: u32, handler: AcceptHandler | null, context: usize): Listener | null {
     this.lastError = Errno.EINVAL;
     if (port == 0 || port > 65535 || backlog == 0) return null;
-    for (let l = load<Listener | null>(this.bucket(port)); l != null; l = l.next) {
+    let lNext: Listener | null = null;
+    for (let l: Listener | null = load<Listener | null>(this.bucket(port)); l != null; l = lNext) {
+      lNext = l.next;
       if (l.port == port && l.hi == hi && l.lo == lo) {
         this.lastError = Errno.EADDRINUSE;
         return null;
@@ -567,7 +565,7 @@ export class TcpModule extends Transport {
     l.port = <u16>port;
     l.hi = hi;
     l.lo = lo;
-    l.stackId = <u8>this.stack.id;
+    l.stackId = this.stack.id;
     l.open = true;
     l.backlog = min(backlog, max<u32>(this.limits.connections / 2, 1));
     l.halfOpenMax = min(max<u32>(backlog, 64), max<u32>(this.limits.connections / 4, 1));
@@ -590,7 +588,9 @@ export class TcpModule extends Transport {
     if (!l.open) return;
     l.open = false;
     let before: Listener | null = null;
-    for (let m = load<Listener | null>(this.bucket(l.port)); m != null; m = m.next) {
+    let mNext: Listener | null = null;
+    for (let m: Listener | null = load<Listener | null>(this.bucket(l.port)); m != null; m = mNext) {
+      mNext = m.next;
       if (m == l) {
         if (before == null) store<Listener | null>(this.bucket(l.port), l.next);
         else before.next = l.next;
@@ -610,7 +610,9 @@ export class TcpModule extends Transport {
   /** The listener of an address and port; one for this address goes before one for all. */
   findListener(port: u32, hi: u64, lo: u64): Listener | null {
     let any: Listener | null = null;
-    for (let l = load<Listener | null>(this.bucket(port)); l != null; l = l.next) {
+    let lNext: Listener | null = null;
+    for (let l: Listener | null = load<Listener | null>(this.bucket(port)); l != null; l = lNext) {
+      lNext = l.next;
       if (l.port != port) continue;
       if (l.lo == lo && l.hi == hi) return l;
       if ((l.lo | l.hi) == 0) any = l;
@@ -804,7 +806,7 @@ export class TcpModule extends Transport {
   private freshRoute(): Route {
     const route = this.scratchRoute;
     memory.fill(changetype<usize>(route), 0, ROUTE_BYTES);
-    route.options = RouteOption.DONT_FRAGMENT;
+    route.options = <u8>RouteOption.DONT_FRAGMENT;
     return route;
   }
 

@@ -5,8 +5,7 @@
 // 1. While something is in flight, or waits for a closed window, the retransmission timer is set: no stall is silent.
 // 2. Callbacks end with `settle`: the connection may be gone afterwards.
 
-import { Errno } from "../../runtime/errors";
-import { Timer } from "../../runtime/loop/timer";
+import { Errno, Timer } from "../../runtime";
 import { Connection, Flag, isSynchronised, Recovery, RtxMode, State } from "./connection";
 import { output, sendProbe, sendTailProbe, sendWindowProbe } from "./output";
 import { rackDetect } from "./rack";
@@ -15,18 +14,18 @@ import { rtoNs, RTO_MAX_US } from "./rtt";
 import { tcpAt, TcpModule } from "./tcp";
 
 /** RFC 9293, MUST-23: R2 of a SYN is at least 3 minutes; 7 retries take 247 s. Nobody has to wait so long: `connect` has a deadline. */
-const SYN_RETRIES: u8 = 7;
+const SYN_RETRIES: u32 = 7;
 /** Linux: tcp_synack_retries, 63 s. */
-const SYN_ACK_RETRIES: u8 = 5;
+const SYN_ACK_RETRIES: u32 = 5;
 /** Timeouts, also unanswered window probes, that nobody's connection survives. Linux: tcp_orphan_retries 8. */
-const ORPHAN_RETRIES: u8 = 8;
+const ORPHAN_RETRIES: u32 = 8;
 /** RFC 1122, 4.2.3.2 allows 500 ms; Linux's minimum. */
 const DELAYED_ACK_NS: i64 = 40_000_000;
 /** How long a peer may delay its ACK of a single segment (RFC 8985, 7.2: WCDelAckT). */
 const PEER_DELAYED_ACK_US: u32 = 200_000;
 /** FIN-WAIT-2 without an owner: Linux, tcp_fin_timeout. */
 const FIN_WAIT_2_NS: i64 = 60_000_000_000;
-const KEEP_PROBES: u8 = 9;
+const KEEP_PROBES: u32 = 9;
 
 export function initTimers(c: Connection): void {
   const context = changetype<usize>(c);
@@ -45,7 +44,7 @@ export function cancelTimers(tcp: TcpModule, c: Connection): void {
 
 @inline
 function setRtx(tcp: TcpModule, c: Connection, mode: RtxMode, deadline_ns: i64): void {
-  c.rtx_mode = <u8>mode;
+  c.rtx_mode = mode;
   tcp.stack.wheel.set(c.rtxTimer, deadline_ns);
 }
 
@@ -102,7 +101,7 @@ function mayProbe(c: Connection): bool {
 // RFC 8985, 7.2: PTO = 2 SRTT, plus the peer's delayed ACK when it has only one segment to acknowledge.
 function tailTimeoutNs(c: Connection): i64 {
   let us: u64 = 2 * <u64>c.srtt_us;
-  if (c.flight <= <u32>c.mss) us += PEER_DELAYED_ACK_US;
+  if (c.flight <= c.mss) us += PEER_DELAYED_ACK_US;
   return <i64>max<u64>(us, 2000) * 1000;
 }
 
@@ -143,7 +142,7 @@ function reorderTimeout(tcp: TcpModule, c: Connection): void {
   const left = rackDetect(c, tcp.stack.now_ns);
   if (c.lost_bytes > 0 && c.recovery < Recovery.FAST) {
     enterFast(tcp, c);
-    c.cwnd = c.pipe + <u32>c.mss;
+    c.cwnd = c.pipe + c.mss;
   }
   output(tcp, c);
   if (c.state == State.CLOSED) return;

@@ -4,7 +4,7 @@
 // Reuse (RFC 6191; RFC 1122, 4.2.2.13): a SYN whose timestamp or sequence number is above the old connection's begins a new one; nothing of the
 // old can then be accepted. RST is ignored (RFC 1337).
 
-import { Timer } from "../../runtime/loop/timer";
+import { Timer } from "../../runtime";
 import { TcpFlag } from "../wire/tcp";
 import { Connection, Flag } from "./connection";
 import { Flow, FlowKind } from "./flow";
@@ -76,7 +76,7 @@ export class TimeWaits {
   }
 
   private alloc(tcp: TcpModule): TimeWait | null {
-    let w = this.freeList;
+    let w: TimeWait | null = this.freeList;
     if (w == null && this.untouched < this.capacity) {
       w = changetype<TimeWait>(this.memory + <usize>(this.untouched++) * offsetof<TimeWait>());
       this.count++;
