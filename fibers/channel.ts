@@ -107,7 +107,7 @@ export class Channel<T> {
   private take(): void {
     this.value = unchecked(this.ring[this.head]);
     // The ring must not keep alive what was taken.
-    if (isReference<T>()) store<usize>(changetype<usize>(this.ring) + (<usize>this.head << alignof<T>()), 0);
+    if (isReference<T>()) store<usize>(changetype<usize>(this.ring) + ((<usize>this.head) << alignof<T>()), 0);
     if (++this.head == this.ring.length) this.head = 0;
     this.count--;
     if (this.rendezvous) this.handovers.wakeOne();

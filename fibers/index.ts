@@ -1,7 +1,16 @@
 // Fibers: cooperative threads of a core. What blocks looks blocking and lets others run.
 
 import { initPackets, addSource, Errno, runLoop, exit } from "../runtime";
-import { currentTask, DEFAULT_STACK_BYTES, now, Scheduler, spawnTask, suspend, suspendUntil, yieldFiber } from "./scheduler";
+import {
+  currentTask,
+  DEFAULT_STACK_BYTES,
+  now,
+  Scheduler,
+  spawnTask,
+  suspend,
+  suspendUntil,
+  yieldFiber,
+} from "./scheduler";
 import { Task } from "./task";
 
 export { Channel } from "./channel";

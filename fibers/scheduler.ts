@@ -1,19 +1,35 @@
 // The scheduler of a core: cooperative fibers, each on its own native stack, run by the event loop one after another.
 //
-//   loop's stack --poll--> switch to a ready fiber --- suspend, yield_, end ---> switch back to the loop's stack
+//   loop's stack --poll--> a ready fiber --suspend, yield_, end--> the next ready fiber --> ... --> loop's stack
+//
+// A fiber that suspends hands over to the next ready one directly; the turn's budget decides when the loop is back.
 //
 // Invariants
 // 1. A fiber runs until it suspends. Nothing preempts it; interrupts only set bits.
 // 2. A task is in the ready queue exactly when its state is READY.
-// 3. A parked task is woken by whoever holds it (a wait queue, a timer, a join), once.
+// 3. `current` is the task whose stack runs; null on the loop's stack. Who switches sets it before.
+// 4. A parked task is woken by whoever holds it (a wait queue, a timer, a join), once.
 
-import { collectAtSwitch, loopNow, LOOP_STACK, panic, Source, stackCreate, stackFree, stackSwitch, Timer, timers, Errno } from "../runtime";
+import {
+  collectAtSwitch,
+  stressing,
+  loopNow,
+  LOOP_STACK,
+  panic,
+  Source,
+  stackCreate,
+  stackFree,
+  stackSwitch,
+  Timer,
+  timers,
+  Errno,
+} from "../runtime";
 import { giveTask, takeTask, Task, TaskState } from "./task";
 import { removeWaiter } from "./wait-queue";
 
 /** Bytes of a fiber's stack when nothing else is said. */
 export const DEFAULT_STACK_BYTES: i32 = 65536;
-/** Fibers run in a turn of the loop, at most: packets and timers get their turn too. */
+/** Switches to fibers in a turn of the loop, at most: packets and timers get their turn too. */
 const RUN_BUDGET: u32 = 256;
 
 let current: Task | null = null;
@@ -33,6 +49,8 @@ export function currentTask(): Task | null {
   return current;
 }
 
+let budget: u32 = 0;
+
 function pushReady(task: Task): void {
   task.state = TaskState.READY;
   task.next = null;
@@ -45,20 +63,59 @@ function pushReady(task: Task): void {
 
 /** Where each fiber starts: on its own stack, with the argument that `spawn` was given. */
 function fiberEntry(arg: usize): void {
+  reap();
   const task = current!;
   call_indirect<void>(task.entry, arg);
-  for (let joiner = task.joiners; joiner != null; ) {
+  for (let joiner = task.joiners; joiner != null;) {
     const next: Task | null = joiner.nextJoiner;
     wake(joiner, 0);
     joiner = next;
   }
   task.joiners = null;
   ended = task;
-  stackSwitch(LOOP_STACK);
+  switchAway(nextReady());
 }
 
-// The fiber that has just ended: its stack is given back from the loop's.
+// The fiber that has just ended: whoever runs next gives its stack back.
 let ended: Task | null = null;
+
+
+@inline
+function reap(): void {
+  const task = ended;
+  if (task == null) return;
+  ended = null;
+  stackFree(task.stack);
+  giveTask(task);
+}
+
+// The fiber to run next in this turn, taken from the ready queue; null when it is the loop's turn.
+@inline
+function nextReady(): Task | null {
+  return stressing() ? null : takeReady();
+}
+
+
+@inline
+function takeReady(): Task | null {
+  const task = readyHead;
+  if (task == null || budget == 0) return null;
+  budget--;
+  readyHead = task.next;
+  if (readyHead == null) readyTail = null;
+  readyCount--;
+  task.next = null;
+  task.state = TaskState.RUNNING;
+  return task;
+}
+
+// Gives the core to `task`, or to the loop; returns when the running fiber is resumed.
+@inline
+function switchAway(task: Task | null): void {
+  current = task;
+  stackSwitch(task != null ? task.stack : LOOP_STACK);
+  reap();
+}
 
 /** Makes a fiber that runs the function of that table index with `arg`; null when there is no memory for its stack. */
 export function spawnTask(entry: u32, arg: usize, stackBytes: i32): Task | null {
@@ -83,7 +140,7 @@ export function suspend(): i32 {
     return Errno.EDEADLK;
   }
   task.state = TaskState.PARKED;
-  stackSwitch(LOOP_STACK);
+  switchAway(nextReady());
   return task.result;
 }
 
@@ -126,30 +183,19 @@ export function yieldFiber(): void {
     blockedOutside();
     return;
   }
+  // Alone, it lets the loop have its turn; otherwise the others, and the loop when the budget is used up.
+  const next = nextReady();
   pushReady(task);
-  stackSwitch(LOOP_STACK);
+  switchAway(next);
 }
 
 /** Runs ready fibers from the loop. */
 export class Scheduler extends Source {
   poll(pending: i32, now_ns: i64): bool {
-    // Only those that were ready at the start: fibers that wake one another must not hold the loop.
-    for (let n = min(readyCount, RUN_BUDGET); n > 0; n--) {
-      const task = readyHead!;
-      readyHead = task.next;
-      if (readyHead == null) readyTail = null;
-      readyCount--;
-      task.next = null;
-      task.state = TaskState.RUNNING;
-      current = task;
-      stackSwitch(task.stack);
-      current = null;
+    budget = RUN_BUDGET;
+    for (let task = takeReady(); task != null; task = takeReady()) {
+      switchAway(task);
       collectAtSwitch();
-      if (ended != null) {
-        stackFree(task.stack);
-        giveTask(task);
-        ended = null;
-      }
     }
     return readyCount > 0;
   }

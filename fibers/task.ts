@@ -17,6 +17,7 @@ export const enum TaskState {
   PARKED,
 }
 
+
 @unmanaged
 export class Task {
   /** Link in the ready queue, in a wait queue or in the list of free tasks. */

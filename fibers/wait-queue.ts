@@ -4,6 +4,7 @@ import { heapAlloc } from "./memory";
 import { suspendUntil, currentTask, wake } from "./scheduler";
 import { Task } from "./task";
 
+
 @unmanaged
 export class WaitQueue {
   head: Task | null;
@@ -19,6 +20,7 @@ export class WaitQueue {
     this.head = null;
     this.tail = null;
   }
+
 
   @inline get isEmpty(): bool {
     return this.head == null;

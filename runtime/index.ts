@@ -28,4 +28,4 @@ export { findCards, openCard, openError } from "./drivers/cards";
 export { configureLog, log, LogLevel, logs, print } from "./log";
 export * from "./json/index";
 export * from "./config/index";
-export { collectAtSwitch, collectNow } from "./memory/collector";
+export { collectAtSwitch, collectNow, stressing } from "./memory/collector";

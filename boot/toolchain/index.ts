@@ -37,7 +37,9 @@ export interface BuildResult {
 }
 
 // What decides what the module's C looks like, besides its WebAssembly.
-const GENERATORS = ["boot/toolchain/generated-c.ts", "boot/toolchain/roots.ts", "package-lock.json"].map((path) => join(root, path));
+const GENERATORS = ["boot/toolchain/generated-c.ts", "boot/toolchain/roots.ts", "package-lock.json"].map((path) =>
+  join(root, path),
+);
 
 const FEATURES = ["--enable-bulk-memory", "--enable-bulk-memory-opt", "--enable-sign-ext"].concat([
   "--enable-nontrapping-float-to-int",
@@ -78,7 +80,17 @@ interface Rebuild extends BuildOptions {
   outputs: Map<Platform, string>;
 }
 
-async function rebuild({ name, directory, main, profile, variant, kind, platforms, outputs, progress }: Rebuild): Promise<void> {
+async function rebuild({
+  name,
+  directory,
+  main,
+  profile,
+  variant,
+  kind,
+  platforms,
+  outputs,
+  progress,
+}: Rebuild): Promise<void> {
   progress(`${name}: compiling AssemblyScript`);
   const { wasm, sources } = await compileAssemblyScript(directory, main, variant);
   const key = hash(wasm, profile, String(variant?.withoutRoots), hashFiles(GENERATORS));
@@ -86,7 +98,9 @@ async function rebuild({ name, directory, main, profile, variant, kind, platform
     mkdirSync(folder);
     writeFileSync(join(folder, "module.wasm"), wasm);
     progress(`${name}: optimising WebAssembly`);
-    await runPackage("binaryen/bin/wasm-opt", [...OPTIMISE[profile], "module.wasm", "-o", "heddle.wasm"], { cwd: folder });
+    await runPackage("binaryen/bin/wasm-opt", [...OPTIMISE[profile], "module.wasm", "-o", "heddle.wasm"], {
+      cwd: folder,
+    });
     progress(`${name}: WebAssembly to C`);
     await runPackage("wabt/bin/wasm2c", ["heddle.wasm", "-o", "heddle.c", "-n", "heddle"], { cwd: folder });
     const path = join(folder, "heddle.c");
@@ -110,7 +124,13 @@ async function rebuild({ name, directory, main, profile, variant, kind, platform
       const out = outputs.get(platform)!;
       rmSync(stampOf(out), { force: true });
       await buildNative({ platform, profile, moduleFolder, embedded, out });
-      const stamp = { kind, inputs: inputs(platform), hash: hashes.get(platform), www: listing(www), image: hashFiles([out]) };
+      const stamp = {
+        kind,
+        inputs: inputs(platform),
+        hash: hashes.get(platform),
+        www: listing(www),
+        image: hashFiles([out]),
+      };
       writeFileSync(stampOf(out), JSON.stringify(stamp));
     }),
   );

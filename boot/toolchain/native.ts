@@ -111,7 +111,10 @@ async function linkWith(table: string, objects: string[], platform: Platform, ou
     await run("clang", [...flags, ...objects, tableObject, "-o", out]);
   }
   const symbols = readSymbols(await run("llvm-nm", ["--numeric-sort", "--print-size", out]));
-  writeFileSync(out.replace(/\.debug$/, ".symbols"), symbols.map((s) => `${s.address.toString(16)} ${s.name}\n`).join(""));
+  writeFileSync(
+    out.replace(/\.debug$/, ".symbols"),
+    symbols.map((s) => `${s.address.toString(16)} ${s.name}\n`).join(""),
+  );
   await run("rm", ["-f", tableSource, tableObject]);
   return symbolAssembly(symbols);
 }

@@ -23,7 +23,9 @@ export async function run(command: string, args: string[], options: { cwd?: stri
     child.on("error", (error: NodeJS.ErrnoException) => {
       const missing = error.code === "ENOENT";
       reject(
-        new BuildError(missing ? `${command} is not installed: run \`sh boot/setup.sh\`` : `${command}: ${error.message}`),
+        new BuildError(
+          missing ? `${command} is not installed: run \`sh boot/setup.sh\`` : `${command}: ${error.message}`,
+        ),
       );
     });
     child.on("close", (status, signal) => {

@@ -26,7 +26,8 @@ export function keepRoots(c: string): string {
   const targets = indirectTargets(c);
   const scanning = findScanning(lines, functions, targets);
   for (const func of functions) {
-    if (scanning.has(func.name)) keepIn(lines, func, (line) => callees(line, targets).some((name) => scanning.has(name)));
+    if (scanning.has(func.name))
+      keepIn(lines, func, (line) => callees(line, targets).some((name) => scanning.has(name)));
   }
   return lines.join("\n");
 }
@@ -34,7 +35,9 @@ export function keepRoots(c: string): string {
 function findFunctions(lines: string[]): Func[] {
   const found: Func[] = [];
   for (let i = 0; i < lines.length; i++) {
-    const match = /^(?:static )?(?:void|u32|u64|f32|f64) (w2c_heddle_\w+)\(w2c_heddle\* instance[^;]*\{$/.exec(lines[i]!);
+    const match = /^(?:static )?(?:void|u32|u64|f32|f64) (w2c_heddle_\w+)\(w2c_heddle\* instance[^;]*\{$/.exec(
+      lines[i]!,
+    );
     if (!match) continue;
     let end = i + 1;
     while (lines[end] !== "}") end++;
@@ -112,7 +115,7 @@ export function liveAfter(body: string[]): Set<string>[] {
   });
   const before = body.map(() => new Set<string>());
   const after = body.map(() => new Set<string>());
-  for (let changed = true; changed; ) {
+  for (let changed = true; changed;) {
     changed = false;
     for (let i = body.length - 1; i >= 0; i--) {
       const out = after[i]!;

@@ -5,7 +5,21 @@
 // A frame larger than a buffer cannot come: long packets are off, buffers are 2 KiB.
 
 import { allocPacket, Packet, PacketQueue } from "../memory/packet";
-import { acquire, irqUnmask, Post, regRead, regWrite, Region, ringArm, ringCompletions, ringCreate, ringEntries, ringFlush, RingFormat, ringPost } from "../platform";
+import {
+  acquire,
+  irqUnmask,
+  Post,
+  regRead,
+  regWrite,
+  Region,
+  ringArm,
+  ringCompletions,
+  ringCreate,
+  ringEntries,
+  ringFlush,
+  RingFormat,
+  ringPost,
+} from "../platform";
 import { Card } from "./card";
 
 const CTRL: i32 = 0x00;
@@ -56,7 +70,7 @@ export class E1000 extends Card {
     if (tx < 0) return tx;
     const low = <u64>regRead(this.device, Region.TRANSPORT, RAL, 4);
     const high = <u64>regRead(this.device, Region.TRANSPORT, RAH, 4);
-    this.mac = (<u64>bswap<u32>(<u32>low) << 16) | bswap<u16>(<u16>high);
+    this.mac = ((<u64>bswap<u32>(<u32>low)) << 16) | bswap<u16>(<u16>high);
     this.rx = rx;
     this.rxMask = <u32>ringEntries(rx) - 1;
     this.rxDescriptors = ringCompletions(rx);

@@ -98,7 +98,8 @@ export class VirtioNet extends Card {
     const virtio = this.virtio;
     let wanted = F_CSUM | F_GUEST_CSUM | F_MTU | F_MAC | F_GUEST_TSO4 | F_GUEST_TSO6 | F_HOST_TSO4 | F_HOST_TSO6;
     wanted |= F_MRG_RXBUF | F_ANY_LAYOUT | F_EVENT_IDX | F_VERSION_1;
-    if (virtio.transport == Transport.VIRTIO_PCI_LEGACY || virtio.transport == Transport.VIRTIO_MMIO_LEGACY) wanted &= ~F_VERSION_1;
+    if (virtio.transport == Transport.VIRTIO_PCI_LEGACY || virtio.transport == Transport.VIRTIO_MMIO_LEGACY)
+      wanted &= ~F_VERSION_1;
     if (!virtio.negotiate(wanted)) return Errno.EIO;
     const features = virtio.features;
     // Large receive needs merged buffers: ours hold one frame each. Without them the device must not send large ones; it is
@@ -124,7 +125,7 @@ export class VirtioNet extends Card {
 
   private readConfiguration(): void {
     let mac: u64 = 0;
-    for (let i = 0; i < 6; i++) mac = (mac << 8) | (<u64>regRead(this.device, Region.CONFIG, i, 1) & 0xff);
+    for (let i = 0; i < 6; i++) mac = (mac << 8) | ((<u64>regRead(this.device, Region.CONFIG, i, 1)) & 0xff);
     this.mac = mac;
     const features = this.virtio.features;
     if (features & F_MTU) {
@@ -240,7 +241,8 @@ export class VirtioNet extends Card {
       // Once `data` has moved on, the header is in the headroom, where later pushes overwrite it: read it now.
       const flags = load<u8>(header, HEADER_FLAGS);
       const gso = load<u8>(header, HEADER_GSO_TYPE) & ~GSO_ECN;
-      let more: u32 = headerBytes == 12 && this.virtio.features & F_MRG_RXBUF ? load<u16>(header, HEADER_NUM_BUFFERS) : 1;
+      let more: u32 =
+        headerBytes == 12 && this.virtio.features & F_MRG_RXBUF ? load<u16>(header, HEADER_NUM_BUFFERS) : 1;
       p.gsoSize = gso != 0 ? load<u16>(header, HEADER_GSO_SIZE) : 0;
       p.csumStart = load<u16>(header, HEADER_CSUM_START);
       p.csumOffset = load<u16>(header, HEADER_CSUM_OFFSET);
@@ -315,9 +317,10 @@ export class VirtioNet extends Card {
     return true;
   }
 
+
   @inline private put(slot: u32, buffer: usize, bytes: u32, more: bool): bool {
     const next = load<u32>(this.txLinks + slot * 4) & this.txMask;
-    return ringPost(this.tx, slot, buffer, bytes, more ? Post.NEXT | <i32>(next << Post.NEXT_SHIFT) : 0) == 0;
+    return ringPost(this.tx, slot, buffer, bytes, more ? Post.NEXT | (<i32>(next << Post.NEXT_SHIFT)) : 0) == 0;
   }
 
   private writeHeader(header: usize, p: Packet): void {
@@ -331,7 +334,7 @@ export class VirtioNet extends Card {
     store<u16>(header, p.csumOffset, HEADER_CSUM_OFFSET);
     if (flags & (PacketFlag.GSO_TCP4 | PacketFlag.GSO_TCP6)) {
       store<u8>(header, flags & PacketFlag.GSO_TCP4 ? GSO_TCPV4 : GSO_TCPV6, HEADER_GSO_TYPE);
-      const tcpHeader = (<u32>load<u8>(p.data + p.csumStart, 12) >> 4) << 2;
+      const tcpHeader = ((<u32>load<u8>(p.data + p.csumStart, 12)) >> 4) << 2;
       store<u16>(header, <u16>(<u32>p.csumStart + tcpHeader), HEADER_LEN);
       store<u16>(header, p.gsoSize, HEADER_GSO_SIZE);
     }

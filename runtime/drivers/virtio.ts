@@ -22,9 +22,7 @@ export class Virtio {
     readonly transport: i32,
   ) {
     // Over PCI with MSI-X there is nothing to acknowledge; the platform says so with -1.
-    this.acknowledges =
-      this.isMmio ||
-      (transport != Transport.HOST && regRead(device, Region.ISR, 0, 1) >= 0);
+    this.acknowledges = this.isMmio || (transport != Transport.HOST && regRead(device, Region.ISR, 0, 1) >= 0);
   }
 
   get isMmio(): bool {

@@ -15,6 +15,7 @@ export type TimerCallback = (timer: Timer) => void;
 /** ns of a tick, as a shift. */
 export const TICK_SHIFT: i64 = 20;
 
+
 @unmanaged
 export class Timer {
   next: Timer | null;
@@ -36,6 +37,7 @@ export class Timer {
     this.callback = callback.index;
     this.context = context;
   }
+
   @inline get isSet(): bool {
     return this.slot != 0;
   }
@@ -46,7 +48,7 @@ const SLOTS0: u32 = 256;
 const SLOTS: u32 = 64;
 const SLOT_COUNT: u32 = SLOTS0 + (LEVELS - 1) * SLOTS;
 // Far beyond it (2^44 ticks = 500 years) a timer waits in the last level and moves again.
-const MAX_TICKS: u64 = (<u64>1 << 44) - 1;
+const MAX_TICKS: u64 = ((<u64>1) << 44) - 1;
 
 export class TimerWheel {
   /** Ticks that have been run. */
@@ -58,7 +60,7 @@ export class TimerWheel {
   count: u32 = 0;
 
   constructor(now_ns: i64) {
-    this.now_ticks = <u64>now_ns >> TICK_SHIFT;
+    this.now_ticks = (<u64>now_ns) >> TICK_SHIFT;
     this.slots = heap.alloc(SLOT_COUNT * sizeof<usize>());
     memory.fill(this.slots, 0, SLOT_COUNT * sizeof<usize>());
   }
@@ -83,12 +85,12 @@ export class TimerWheel {
 
   /** Runs the timers that are due at `now_ns`, at most `budget` of them; returns how many ran. */
   run(now_ns: i64, budget: u32): u32 {
-    const target = <u64>now_ns >> TICK_SHIFT;
+    const target = (<u64>now_ns) >> TICK_SHIFT;
     let ran: u32 = 0;
     for (let tick = this.nextTick(); tick <= target; tick = this.nextTick()) {
       if (tick > this.now_ticks) this.now_ticks = tick;
       this.cascade();
-      const slot = <u32>this.now_ticks & (SLOTS0 - 1);
+      const slot = (<u32>this.now_ticks) & (SLOTS0 - 1);
       for (let timer = this.first(slot); timer != null; timer = this.first(slot)) {
         if (ran == budget) return ran;
         this.unlink(timer);
@@ -105,7 +107,7 @@ export class TimerWheel {
     if (this.count == 0) return u64.MAX_VALUE;
     const now = this.now_ticks;
     let best = u64.MAX_VALUE;
-    const at = <u32>now & (SLOTS0 - 1);
+    const at = (<u32>now) & (SLOTS0 - 1);
     for (let i: u32 = 0; i <= 4; i++) {
       // The current word twice: its later bits first, its earlier ones (the next turn) last.
       const word = ((at >> 6) + i) & 3;
@@ -123,7 +125,7 @@ export class TimerWheel {
       if (mask == 0) continue;
       const shift = levelShift(level);
       const current = now >> shift;
-      const index = <u32>current & (SLOTS - 1);
+      const index = (<u32>current) & (SLOTS - 1);
       // A slot of a higher level is due when time enters it; the current one has been moved down, so it is a turn away.
       const rotated = rotr<u64>(mask, (index + 1) & 63);
       const tick = (current + 1 + <u64>ctz(rotated)) << shift;
@@ -137,14 +139,15 @@ export class TimerWheel {
     const now = this.now_ticks;
     for (let level: u32 = 1; level < LEVELS; level++) {
       const shift = levelShift(level);
-      if (now & ((<u64>1 << shift) - 1)) return;
-      const slot = SLOTS0 + (level - 1) * SLOTS + (<u32>(now >> shift) & (SLOTS - 1));
+      if (now & (((<u64>1) << shift) - 1)) return;
+      const slot = SLOTS0 + (level - 1) * SLOTS + ((<u32>(now >> shift)) & (SLOTS - 1));
       for (let timer = this.first(slot); timer != null; timer = this.first(slot)) {
         this.unlink(timer);
         this.link(timer);
       }
     }
   }
+
 
   @inline private first(slot: u32): Timer | null {
     return changetype<Timer | null>(load<usize>(this.slots + slot * sizeof<usize>()));
@@ -159,15 +162,15 @@ export class TimerWheel {
     if (tick - now > MAX_TICKS) tick = now + MAX_TICKS;
     let slot: u32;
     if (tick - now < SLOTS0) {
-      slot = <u32>tick & (SLOTS0 - 1);
+      slot = (<u32>tick) & (SLOTS0 - 1);
       const word = slot >> 6;
-      unchecked((this.bits0[word] |= <u64>1 << (slot & 63)));
+      unchecked((this.bits0[word] |= (<u64>1) << (slot & 63)));
     } else {
       let level: u32 = 1;
       // In a level a timer stands less than a whole turn away, so that its slot is not the current one.
       while ((tick >> levelShift(level)) - (now >> levelShift(level)) >= SLOTS) level++;
-      const index = <u32>(tick >> levelShift(level)) & (SLOTS - 1);
-      unchecked((this.bits[level] |= <u64>1 << index));
+      const index = (<u32>(tick >> levelShift(level))) & (SLOTS - 1);
+      unchecked((this.bits[level] |= (<u64>1) << index));
       slot = SLOTS0 + (level - 1) * SLOTS + index;
     }
     const at = this.slots + slot * sizeof<usize>();
@@ -194,8 +197,8 @@ export class TimerWheel {
     const next = timer.next!;
     if (next == timer) {
       store<usize>(at, 0);
-      if (slot < SLOTS0) unchecked((this.bits0[slot >> 6] &= ~(<u64>1 << (slot & 63))));
-      else unchecked((this.bits[1 + (slot - SLOTS0) / SLOTS] &= ~(<u64>1 << ((slot - SLOTS0) & (SLOTS - 1)))));
+      if (slot < SLOTS0) unchecked((this.bits0[slot >> 6] &= ~((<u64>1) << (slot & 63))));
+      else unchecked((this.bits[1 + (slot - SLOTS0) / SLOTS] &= ~((<u64>1) << ((slot - SLOTS0) & (SLOTS - 1)))));
     } else {
       next.prev = timer.prev;
       timer.prev!.next = next;
@@ -207,6 +210,7 @@ export class TimerWheel {
     this.count--;
   }
 }
+
 
 @inline
 function levelShift(level: u32): u64 {

@@ -22,9 +22,15 @@ export function collectNow(): void {
   if (isDefined(__collect_due)) __collect();
 }
 
+/** Whether this is a test build with gc=stress, in which every suspension goes to the loop's stack. */
+@inline
+export function stressing(): bool {
+  // @ts-ignore: defined by the toolchain
+  return isDefined(HEDDLE_GC_STRESS);
+}
+
 /** After every switch back to the loop's stack: in test builds with gc=stress a whole collection, else nothing. */
 @inline
 export function collectAtSwitch(): void {
-  // @ts-ignore: defined by the toolchain
-  if (isDefined(HEDDLE_GC_STRESS)) collectNow();
+  if (stressing()) collectNow();
 }

@@ -44,6 +44,7 @@ export const enum PacketFlag {
   CHECKSUM_PENDING = 64,
 }
 
+
 @unmanaged
 export class Packet {
   /** Next in the queue that holds the packet; a queue's link belongs to whoever holds the packet. */
@@ -114,12 +115,15 @@ export class Packet {
     return at;
   }
 
+
   @inline sliceAddress(i: u32): usize {
     return load<u32>(changetype<usize>(this) + SLICES + i * SLICE_BYTES);
   }
+
   @inline sliceLen(i: u32): u32 {
     return load<u32>(changetype<usize>(this) + SLICES + i * SLICE_BYTES, 4);
   }
+
   @inline sliceOwner(i: u32): Packet | null {
     return changetype<Packet | null>(<usize>load<u32>(changetype<usize>(this) + SLICES + i * SLICE_BYTES, 8));
   }

@@ -6,7 +6,10 @@ import { test } from "node:test";
 import { build, type BuildOptions } from "../../boot/toolchain/index.ts";
 import { root } from "../../boot/toolchain/process.ts";
 
-async function runService(service: string, variant?: BuildOptions["variant"]): Promise<{ status: number | null; output: string }> {
+async function runService(
+  service: string,
+  variant?: BuildOptions["variant"],
+): Promise<{ status: number | null; output: string }> {
   const name = variant ? `${service}-${Object.keys(variant).join("-")}` : service;
   const { linux } = await build({
     name,

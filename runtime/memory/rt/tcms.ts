@@ -23,6 +23,7 @@ declare function stackCount(): i32;
 @external("env", "stackScan")
 declare function stackScan(stack: i32, skip: i32, target: usize, capacity: i32, low: usize, high: usize): i32;
 
+
 @unmanaged
 class Object extends BLOCK {
   mark: u32;
@@ -157,7 +158,7 @@ function markRoots(): void {
   for (let stack = 0; stack < stacks; stack++) {
     for (let skip = 0; ; skip += CANDIDATES) {
       const found = stackScan(stack, skip, candidates, CANDIDATES, low, high);
-      for (let i = 0; i < found; i++) markCandidate(load<usize>(candidates + (<usize>i << 2)));
+      for (let i = 0; i < found; i++) markCandidate(load<usize>(candidates + ((<usize>i) << 2)));
       if (found < CANDIDATES) break;
     }
   }

@@ -61,7 +61,7 @@ function biased(seed: i32): void {
   let sum: u32 = 0;
   for (let i: u32 = 0; i < 264; i++) {
     yield_();
-    if (i >= 64) sum += unchecked(a[i - 64]) ^ <u32>seed;
+    if (i >= 64) sum += unchecked(a[i - 64]) ^ (<u32>seed);
   }
   check("biased pointer", sum == (199 * 200) / 2);
   group.done();
@@ -73,7 +73,7 @@ function reversed(seed: i32): void {
   let sum: u32 = 0;
   for (let i = 199; i >= 0; i--) {
     yield_();
-    sum += unchecked(a[i]) ^ <u32>seed;
+    sum += unchecked(a[i]) ^ (<u32>seed);
   }
   check("reversed pointer", sum == (199 * 200) / 2);
   group.done();
@@ -86,7 +86,7 @@ function fromEnd(seed: i32): void {
   const end = changetype<usize>(a) + 800;
   for (let left: usize = 800; left > 0; left -= 4) {
     yield_();
-    sum += load<u32>(end - left) ^ <u32>seed;
+    sum += load<u32>(end - left) ^ (<u32>seed);
   }
   check("pointer to the end", sum == (199 * 200) / 2);
   group.done();

@@ -119,11 +119,17 @@ export function main(): void {
   const full = new Channel<i32>(2);
   check("a full channel says EAGAIN", full.trySend(1) == 0 && full.trySend(2) == 0 && full.trySend(3) == Errno.EAGAIN);
   check("send times out on a full channel", full.send(3, now() + 5_000_000) == Errno.ETIMEDOUT);
-  check("what was sent before is there, in order", full.receive() == 0 && full.value == 1 && full.receive() == 0 && full.value == 2);
+  check(
+    "what was sent before is there, in order",
+    full.receive() == 0 && full.value == 1 && full.receive() == 0 && full.value == 2,
+  );
   check("an empty channel says EAGAIN", full.tryReceive() == Errno.EAGAIN);
   check("receive times out", full.receive(now() + 5_000_000) == Errno.ETIMEDOUT);
   const nobody = new Channel<i32>(0);
-  check("a hand-over without receiver times out and is taken back", nobody.send(7, now() + 5_000_000) == Errno.ETIMEDOUT);
+  check(
+    "a hand-over without receiver times out and is taken back",
+    nobody.send(7, now() + 5_000_000) == Errno.ETIMEDOUT,
+  );
   check("nothing is left of it", nobody.tryReceive() == Errno.EAGAIN && nobody.length == 0);
 
   const fibers: Fiber[] = [];
