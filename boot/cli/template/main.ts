@@ -1,2 +1,2 @@
-import { TcpConnection, TcpListener } from "heddle/net";
+// replaced when sockets exist
 import { spawn } from "heddle/fibers";
