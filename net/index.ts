@@ -24,3 +24,5 @@ export * from "./dhcp/index";
 export { configureAddress, configureGateway, configureMtu } from "./configure";
 export { startStack } from "./source";
 export { attachCard } from "./card";
+export * from "./socket/index";
+export { InterfaceSettings, readInterfaces, startInterfaces } from "./interfaces";

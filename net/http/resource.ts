@@ -117,6 +117,11 @@ export class Site {
     return true;
   }
 
+  /** The resource of a path given as text, or null. */
+  get(path: string): Resource | null {
+    const bytes = String.UTF8.encode(path);
+    return this.find(changetype<usize>(bytes), bytes.byteLength);
+  }
   /** The resource of a path, or null. */
   find(path: usize, length: u32): Resource | null {
     const hash = <u32>hash64(path, length);
@@ -131,6 +136,7 @@ export class Site {
 
 /** A host that a site answers for: a name, "*.name" (any label in front), or "*". */
 class HostPattern {
+  wildcard: bool;
   /** The name or, of a wildcard, what must follow: ".example.org". Lower case. */
   bytes: ArrayBuffer;
 
@@ -138,10 +144,10 @@ class HostPattern {
     pattern: string,
     readonly site: Site,
   ) {
-    this.wildcard = pattern.startsWith("*");
-    this.bytes = String.UTF8.encode(this.wildcard ? pattern.substring(1) : pattern);
+    const wildcard = pattern.startsWith("*");
+    this.wildcard = wildcard;
+    this.bytes = String.UTF8.encode(wildcard ? pattern.substring(1) : pattern);
   }
-  wildcard: bool;
 
   matches(host: usize, length: u32): bool {
     const own = <u32>this.bytes.byteLength;

@@ -80,6 +80,11 @@ export class HttpServer {
     return c;
   }
 
+  /** The server of a connection. */
+  static of(c: HttpConnection): HttpServer {
+    return unchecked(servers[c.server]);
+  }
+
   /** Tells what happened to a connection's stream: bits of WireEvent. */
   event(c: HttpConnection, events: u32): void {
     if (c.handle == 0) return;
@@ -218,7 +223,7 @@ export class HttpServer {
     c.headOnly = head.method == Method.HEAD;
     c.http10 = head.has(HeadFlag.HTTP10);
     c.close = head.has(HeadFlag.CLOSE);
-    const resource = head.method <= Method.HEAD ? this.find(head) : null;
+    const resource = head.method == Method.GET || head.method == Method.HEAD ? this.find(head) : null;
     let status = 404;
     if (head.method == Method.UNKNOWN) status = 501;
     else if (head.method == Method.OTHER) status = 405;
@@ -403,7 +408,7 @@ export class HttpServer {
 
 function onTimer(timer: Timer): void {
   const c = changetype<HttpConnection>(timer.context);
-  unchecked(servers[c.server]).timeOut(c);
+  HttpServer.of(c).timeOut(c);
 }
 
 function hasLineFeed(at: usize, length: u32): bool {

@@ -274,11 +274,15 @@ export function receiveQueueRead(tcp: TcpModule, c: Connection, to: usize, bytes
 
 /** Copies the first `bytes` bytes, at most rq_bytes, to `to` and keeps them. */
 export function receiveQueueCopy(c: Connection, to: usize, bytes: u32): void {
-  for (let p: Packet | null = c.rq_head; p != null && bytes > 0; p = p.next) {
+  let next = c.rq_head;
+  while (bytes > 0) {
+    const p = next;
+    if (p == null) return;
     const take = min(bytes, payload(p));
     p.copyTo(to, p.l4, take);
     to += take;
     bytes -= take;
+    next = p.next;
   }
 }
 
@@ -289,11 +293,12 @@ export function receiveQueuePeek(c: Connection): usize {
   let offset: u32 = p.l4;
   if (offset < p.len) return p.data + offset;
   offset -= p.len;
-  for (let i: u32 = 0; ; i++) {
+  for (let i: u32 = 0, n = p.sliceCount; i < n; i++) {
     const len = p.sliceLen(i);
     if (offset < len) return p.sliceAddress(i) + offset;
     offset -= len;
   }
+  return 0;
 }
 
 /** How many contiguous bytes `receiveQueuePeek` shows. */
@@ -303,11 +308,12 @@ export function receiveQueuePeekBytes(c: Connection): u32 {
   let offset: u32 = p.l4;
   if (offset < p.len) return p.len - offset;
   offset -= p.len;
-  for (let i: u32 = 0; ; i++) {
+  for (let i: u32 = 0, n = p.sliceCount; i < n; i++) {
     const len = p.sliceLen(i);
     if (offset < len) return len - offset;
     offset -= len;
   }
+  return 0;
 }
 
 /** Removes `bytes` bytes, at most rq_bytes, from the front. */

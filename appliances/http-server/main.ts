@@ -1,0 +1,92 @@
+// The HTTP server appliance: static sites from the bundle, or the page that is embedded, as the configuration says.
+
+import { Card, exit, findCards, loadConfiguration, log, LogLevel, logs, openBundles, openCard, openError, print, printProblems, readMachine } from "../../runtime";
+import { HttpServer, listenTcp, TcpWire } from "../../net/http";
+import { DhcpClient, formatAddress, Interface, isV4, readInterfaces, startInterfaces, startStack, startTcp } from "../../net";
+import { sleep } from "../../fibers";
+import { Listen, readHttpServer } from "./configuration";
+
+/** How often counters are logged at level debug. */
+const REPORT_MS: i64 = 10_000;
+
+let listen: Array<Listen> = [];
+/** What was announced, so that a renewed lease does not say it again. */
+const announced = new Set<string>();
+
+export function main(): void {
+  const cards = openCards();
+  const bundles = openBundles();
+  const configuration = loadConfiguration(bundles);
+  const root = configuration.root;
+  const machine = readMachine(root);
+  const interfaces = readInterfaces(root, cards);
+  const http = readHttpServer(root.section("httpServer"), bundles);
+  root.notYet(["dns", "tls", "loadBalancer", "firewall"]);
+  root.finish();
+  if (!configuration.valid) {
+    printProblems(configuration);
+    exit(1);
+    return;
+  }
+
+  machine.apply();
+  const stack = startStack();
+  stack.logLevel = machine.logLevel;
+  const tcp = startTcp(stack);
+  const server = new HttpServer(new TcpWire(tcp), stack.wheel, http.sites, http.options);
+  for (let i = 0; i < http.listen.length; i++) {
+    const one = http.listen[i];
+    const status = listenTcp(tcp, server, one.hi, one.lo, one.port);
+    if (status < 0) log(LogLevel.ERROR, "cannot listen on port " + one.port.toString() + ": error " + status.toString());
+  }
+  listen = http.listen;
+  const started = startInterfaces(stack, cards, interfaces);
+  for (let i = 0; i < started.length; i++) announce(started[i]);
+  report(server);
+}
+
+/** The machine's network cards, in their order; one that does not work is left out, loudly. */
+function openCards(): Array<Card> {
+  const cards = new Array<Card>();
+  const devices = findCards();
+  for (let i = 0; i < devices.length; i++) {
+    const card = openCard(devices[i]);
+    if (card != null) cards.push(card);
+    else log(LogLevel.ERROR, "network card " + i.toString() + " cannot be opened: error " + openError.toString());
+  }
+  if (devices.length == 0) log(LogLevel.WARN, "no network card found");
+  return cards;
+}
+
+/** Says where the server can be reached through an interface: now for addresses that it has, later for one by DHCP. */
+function announce(iface: Interface): void {
+  const dhcp = iface.dhcp;
+  if (dhcp != null) (dhcp as DhcpClient).onChange = onLease;
+  for (let i = 0; i < iface.addresses.length; i++) {
+    const address = iface.addresses[i];
+    for (let k = 0; k < listen.length; k++) {
+      const one = listen[k];
+      if ((one.hi | one.lo) != 0 && (one.hi != address.hi || one.lo != address.lo)) continue;
+      const text = formatAddress(address.hi, address.lo);
+      const line = "serving http://" + (isV4(address.hi, address.lo) ? text : "[" + text + "]") + ":" + one.port.toString() + "/";
+      if (announced.has(line)) continue;
+      announced.add(line);
+      print(line);
+    }
+  }
+}
+
+function onLease(client: DhcpClient, bound: bool): void {
+  if (bound) announce(client.iface);
+}
+
+/** Logs the counters when they are wanted and something has happened. */
+function report(server: HttpServer): void {
+  let last = "";
+  while (logs(LogLevel.DEBUG)) {
+    sleep(REPORT_MS);
+    const text = server.counters.toString();
+    if (text != last) log(LogLevel.DEBUG, "http: " + text);
+    last = text;
+  }
+}
