@@ -32,6 +32,7 @@ export function newAckResult(): AckResult {
   return changetype<AckResult>(at);
 }
 
+
 @inline
 function sample(c: Connection, s: Segment, r: AckResult, now_ns: i64, echo_us: i64): void {
   if (s.is(Mark.EVER_RETRANS)) {
@@ -47,7 +48,14 @@ function sample(c: Connection, s: Segment, r: AckResult, now_ns: i64, echo_us: i
  * Takes the records below `ack` out of the flight. snd_una is still the old one.
  * @param echo_us age of the timestamp that the ACK echoes, or -1
  */
-export function ackCumulative(c: Connection, pool: SegmentPool, ack: u32, r: AckResult, now_ns: i64, echo_us: i64): void {
+export function ackCumulative(
+  c: Connection,
+  pool: SegmentPool,
+  ack: u32,
+  r: AckResult,
+  now_ns: i64,
+  echo_us: i64,
+): void {
   for (let s: Segment | null = c.seg_head; s != null && seqLt(s.start, ack); s = c.seg_head) {
     const whole = seqLe(s.end, ack);
     const bytes = whole ? s.bytes : ack - s.start;
@@ -70,7 +78,14 @@ export function ackCumulative(c: Connection, pool: SegmentPool, ack: u32, r: Ack
 }
 
 /** Takes the SACK option of an ACK. snd_una is already the new one. */
-export function ackSelective(c: Connection, pool: SegmentPool, o: Options, r: AckResult, now_ns: i64, echo_us: i64): void {
+export function ackSelective(
+  c: Connection,
+  pool: SegmentPool,
+  o: Options,
+  r: AckResult,
+  now_ns: i64,
+  echo_us: i64,
+): void {
   const count = o.sackCount;
   let first: u32 = 0;
   const start0 = o.sackStart(0);
@@ -96,7 +111,13 @@ export function ackSelective(c: Connection, pool: SegmentPool, o: Options, r: Ac
 }
 
 function markBlock(
-  c: Connection, pool: SegmentPool, start: u32, end: u32, r: AckResult, now_ns: i64, echo_us: i64,
+  c: Connection,
+  pool: SegmentPool,
+  start: u32,
+  end: u32,
+  r: AckResult,
+  now_ns: i64,
+  echo_us: i64,
 ): void {
   // Blocks come near the last ones: begin there.
   let s: Segment | null = c.sack_hint != null ? c.sack_hint : c.seg_head;

@@ -124,6 +124,7 @@ export type TcpHandler = (c: Connection, events: u32) => void;
 /** SACK blocks kept for the peer: four are the most that fit an option (RFC 2018, 3). */
 export const SACK_BLOCKS: u32 = 4;
 
+
 @unmanaged
 export class Connection extends Flow {
   // ---- life
@@ -310,22 +311,28 @@ export class Connection extends Flow {
   @inline get rtxTimer(): Timer {
     return changetype<Timer>(changetype<usize>(this) + CONNECTION_FIELDS);
   }
+
   @inline get ackTimer(): Timer {
     return changetype<Timer>(changetype<usize>(this) + CONNECTION_FIELDS + TIMER_BYTES);
   }
+
   @inline get keepTimer(): Timer {
     return changetype<Timer>(changetype<usize>(this) + CONNECTION_FIELDS + 2 * TIMER_BYTES);
   }
+
   @inline get route(): Route {
     return changetype<Route>(changetype<usize>(this) + CONNECTION_FIELDS + 3 * TIMER_BYTES);
   }
 
+
   @inline has(flag: u32): bool {
     return (this.flags & flag) != 0;
   }
+
   @inline set(flag: u32): void {
     this.flags |= flag;
   }
+
   @inline clear(flag: u32): void {
     this.flags &= ~flag;
   }
@@ -342,12 +349,15 @@ export class Connection extends Flow {
     return flight > left ? flight - left : 0;
   }
 
+
   @inline sackStart(i: u32): u32 {
     return load<u32>(changetype<usize>(this) + i * 8, offsetof<Connection>("sack0s"));
   }
+
   @inline sackEnd(i: u32): u32 {
     return load<u32>(changetype<usize>(this) + i * 8, offsetof<Connection>("sack0e"));
   }
+
   @inline setSack(i: u32, start: u32, end: u32): void {
     store<u32>(changetype<usize>(this) + i * 8, start, offsetof<Connection>("sack0s"));
     store<u32>(changetype<usize>(this) + i * 8, end, offsetof<Connection>("sack0e"));

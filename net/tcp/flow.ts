@@ -5,6 +5,7 @@ export const enum FlowKind {
   TIME_WAIT = 2,
 }
 
+
 @unmanaged
 export class Flow {
   localHi: u64;

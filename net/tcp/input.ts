@@ -364,7 +364,11 @@ function arriveData(tcp: TcpModule, c: Connection, p: Packet, o: Options, fin: b
     p.free();
     return;
   }
-  if (o.bytes > 0 && seqGt(o.seq + o.bytes, c.rcv_nxt) && (c.has(Flag.READ_SHUT) || !c.has(Flag.OWNED | Flag.PASSIVE))) {
+  if (
+    o.bytes > 0 &&
+    seqGt(o.seq + o.bytes, c.rcv_nxt) &&
+    (c.has(Flag.READ_SHUT) || !c.has(Flag.OWNED | Flag.PASSIVE))
+  ) {
     // Nobody will read it, and the peer should know (RFC 9293, 3.6.1; RFC 1122, 4.2.2.13).
     p.free();
     tcp.stack.counters.tcpAbortOnData++;

@@ -18,10 +18,16 @@ export function initialSequence(stack: Stack, f: u32): u32 {
 
 /** F of (1): not the flow table's hash, whose bits a bucket's collisions could tell. */
 export function sequenceHash(
-  stack: Stack, localHi: u64, localLo: u64, remoteHi: u64, remoteLo: u64, localPort: u32, remotePort: u32,
+  stack: Stack,
+  localHi: u64,
+  localLo: u64,
+  remoteHi: u64,
+  remoteLo: u64,
+  localPort: u32,
+  remotePort: u32,
 ): u32 {
   const first = stack.hash(localHi ^ 0x69736e, localLo, remoteHi);
-  return stack.hash((<u64>first << 32) | (<u64>localPort << 16) | <u64>remotePort, remoteLo, 0x69736e31);
+  return stack.hash(((<u64>first) << 32) | ((<u64>localPort) << 16) | (<u64>remotePort), remoteLo, 0x69736e31);
 }
 
 /** G of (2). */

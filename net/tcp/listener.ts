@@ -19,6 +19,7 @@ import { armHandshake } from "./timers";
 /** A listener has a connection to accept. */
 export type AcceptHandler = (l: Listener) => void;
 
+
 @unmanaged
 export class Listener {
   hi: u64;
@@ -64,7 +65,8 @@ export function listenInput(tcp: TcpModule, l: Listener, o: Options, floor: u32,
     return;
   }
   let c: Connection | null = null;
-  if (l.halfOpen < l.halfOpenMax) c = tcp.create(o.localHi, o.localLo, o.remoteHi, o.remoteLo, o.localPort, o.remotePort, o.hash);
+  if (l.halfOpen < l.halfOpenMax)
+    c = tcp.create(o.localHi, o.localLo, o.remoteHi, o.remoteLo, o.localPort, o.remotePort, o.hash);
   if (c == null) {
     sendCookie(tcp, l, o);
     return;
@@ -77,7 +79,10 @@ export function listenInput(tcp: TcpModule, l: Listener, o: Options, floor: u32,
   c.irs = o.seq;
   c.rcv_nxt = o.seq + 1;
   c.ts_offset = timestampOffset(stack, o.localHi, o.localLo, o.remoteHi, o.remoteLo);
-  c.iss = initialSequence(stack, sequenceHash(stack, o.localHi, o.localLo, o.remoteHi, o.remoteLo, o.localPort, o.remotePort));
+  c.iss = initialSequence(
+    stack,
+    sequenceHash(stack, o.localHi, o.localLo, o.remoteHi, o.remoteLo, o.localPort, o.remotePort),
+  );
   // A new incarnation begins above the old one's last sequence number (RFC 9293, 3.4.1; RFC 1122, 4.2.2.13).
   if (hasFloor && <i32>(c.iss - floor) <= 0) c.iss = floor + 65537;
   tcp.setSendStart(c, c.iss);
@@ -125,7 +130,7 @@ function sendCookie(tcp: TcpModule, l: Listener, o: Options): void {
   const ecn = tcp.acceptEcn && (o.flags & (TcpFlag.ECE | TcpFlag.CWR)) == (TcpFlag.ECE | TcpFlag.CWR);
   let present: u32 = Has.MSS;
   // Without timestamps there is no place to remember the others.
-  if (timestamps) present = o.present & (Has.MSS | Has.TIMESTAMPS | Has.SACK_PERMITTED | Has.WINDOW_SCALE) | Has.MSS;
+  if (timestamps) present = (o.present & (Has.MSS | Has.TIMESTAMPS | Has.SACK_PERMITTED | Has.WINDOW_SCALE)) | Has.MSS;
   const now = <u32>(stack.now_ns / 1_000_000) + timestampOffset(stack, o.localHi, o.localLo, o.remoteHi, o.remoteLo);
   const ts = cookieTimestamp(now, o.windowShift, o.has(Has.WINDOW_SCALE), o.has(Has.SACK_PERMITTED), ecn);
   tcp.sendCookieSynAck(o, cookieMake(stack, o, mss), present, ts, timestamps && ecn);

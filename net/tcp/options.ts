@@ -58,12 +58,15 @@ export class Options {
   localPort: u32;
   remotePort: u32;
 
+
   @inline has(option: u32): bool {
     return (this.present & option) != 0;
   }
+
   @inline sackStart(i: u32): u32 {
     return bswap<u32>(load<u32>(this.sackAt + i * 8));
   }
+
   @inline sackEnd(i: u32): u32 {
     return bswap<u32>(load<u32>(this.sackAt + i * 8, 4));
   }

@@ -53,7 +53,7 @@ export function refreshMss(tcp: TcpModule, c: Connection): void {
   if (ip.resolve(c.route, c.remoteHi, c.remoteLo) < 0) return;
   c.mss_generation = ip.generation;
   const path = ip.mss(c.route, c.remoteHi, c.remoteLo);
-  c.mss = (min<u32>(path, c.peer_mss) - (c.has(Flag.TIMESTAMPS) ? 12 : 0));
+  c.mss = min<u32>(path, c.peer_mss) - (c.has(Flag.TIMESTAMPS) ? 12 : 0);
 }
 
 /** Payload bytes of a full segment with the options of this moment. */
@@ -65,7 +65,7 @@ function currentMss(c: Connection): u32 {
 // Retransmits what is marked lost, lowest first, as (1) allows; true when something left.
 function retransmitLost(tcp: TcpModule, c: Connection): bool {
   let sent = false;
-  for (let s: Segment | null = c.rtx_hint; s != null; ) {
+  for (let s: Segment | null = c.rtx_hint; s != null;) {
     if ((s.flags & (Mark.LOST | Mark.RETRANS)) != Mark.LOST) {
       s = s.next;
       c.rtx_hint = s;
@@ -233,7 +233,14 @@ function sendRange(tcp: TcpModule, c: Connection, q: Packet | null, seq: u32, by
 
 // Writes header and options of a segment of a synchronised connection and sends it. It carries the ACK.
 function finishSegment(
-  tcp: TcpModule, c: Connection, p: Packet, at: usize, seq: u32, options: u32, bits: u32, ect: u32,
+  tcp: TcpModule,
+  c: Connection,
+  p: Packet,
+  at: usize,
+  seq: u32,
+  options: u32,
+  bits: u32,
+  ect: u32,
 ): void {
   if (c.has(Flag.ECE_ECHO)) bits |= TcpFlag.ECE;
   const window = selectWindow(tcp, c);
@@ -344,7 +351,12 @@ export function sendSyn(tcp: TcpModule, c: Connection): void {
   c.last_ack_sent = c.rcv_nxt;
   emitTcp(at, c.localPort, c.remotePort, c.iss, active ? 0 : c.rcv_nxt, TCP_BYTES + options, bits, window);
   emitSynOptions(
-    at + TCP_BYTES, present, tcp.localMss(c.route, c.remoteHi, c.remoteLo), tcp.windowShift, tsNow(c, tcp.stack.now_ns), c.ts_recent,
+    at + TCP_BYTES,
+    present,
+    tcp.localMss(c.route, c.remoteHi, c.remoteLo),
+    tcp.windowShift,
+    tsNow(c, tcp.stack.now_ns),
+    c.ts_recent,
   );
   send(tcp, c, p, at, 0);
 }

@@ -64,7 +64,7 @@ export function rackDetect(c: Connection, now_ns: i64): i64 {
   if (c.rack_ns == 0) return 0;
   const wait_ns = (<i64>c.rack_rtt_us + <i64>reorderWindow_us(c)) * 1000;
   let timeout: i64 = 0;
-  for (let s: Segment | null = c.sent_head; s != null && s.sent_ns <= c.rack_ns; ) {
+  for (let s: Segment | null = c.sent_head; s != null && s.sent_ns <= c.rack_ns;) {
     const next = s.sentNext;
     // Of those sent at once, the order is that of sequence numbers.
     if (s.sent_ns < c.rack_ns || seqLt(s.end, c.rack_end)) {

@@ -19,14 +19,17 @@ import { receiveWindow } from "./window";
 
 const OOO_STEPS: u32 = 1024;
 
+
 @inline
 function payload(p: Packet): u32 {
   return p.totalLen - p.l4;
 }
+
 @inline
 function endOf(p: Packet): u32 {
   return p.cookie + p.totalLen - p.l4;
 }
+
 @inline
 function skip(p: Packet, bytes: u32): void {
   p.l4 += <u16>bytes;
@@ -185,7 +188,10 @@ function insertOutOfOrder(tcp: TcpModule, c: Connection, p: Packet): void {
     }
     skip(p, covered - p.cookie);
   }
-  for (let after: Packet | null = before != null ? before.next : c.ooo_head; after != null && seqGt(end, after.cookie); ) {
+  for (
+    let after: Packet | null = before != null ? before.next : c.ooo_head;
+    after != null && seqGt(end, after.cookie);
+  ) {
     const next = after.next;
     if (seqLt(end, endOf(after))) {
       dsack(c, after.cookie, end);
@@ -246,7 +252,7 @@ export function dropOutOfOrder(tcp: TcpModule, c: Connection): void {
 }
 
 export function dropReceived(tcp: TcpModule, c: Connection): void {
-  for (let p: Packet | null = c.rq_head; p != null; ) {
+  for (let p: Packet | null = c.rq_head; p != null;) {
     const next = p.next;
     tcp.unhold(c, 1 + p.sliceCount);
     p.free();

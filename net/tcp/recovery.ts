@@ -31,7 +31,13 @@ const DUP_THRESHOLD: u32 = 3;
  * @param rtt_us the ACK's RTT sample, or 0
  */
 export function recoveryAck(
-  tcp: TcpModule, c: Connection, r: AckResult, duplicate: bool, hasEcho: bool, echo: u32, rtt_us: u32,
+  tcp: TcpModule,
+  c: Connection,
+  r: AckResult,
+  duplicate: bool,
+  hasEcho: bool,
+  echo: u32,
+  rtt_us: u32,
 ): void {
   const now = tcp.stack.now_ns;
   if (c.has(Flag.TLP_OUT)) tlpAcked(c, r, duplicate);

@@ -43,7 +43,7 @@ export function rttMinimum(c: Connection, rtt_us: u32, now_ns: i64): void {
 
 /** The timeout with its back-off (RFC 6298, 5.5), ns. */
 export function rtoNs(c: Connection): i64 {
-  const us = min<u64>(<u64>c.rto_us << min<u32>(c.backoff, 16), RTO_MAX_US);
+  const us = min<u64>((<u64>c.rto_us) << min<u32>(c.backoff, 16), RTO_MAX_US);
   return <i64>us * 1000;
 }
 

@@ -25,6 +25,7 @@ export const enum Mark {
   LISTED = 32,
 }
 
+
 @unmanaged
 export class Segment {
   next: Segment | null;
@@ -42,9 +43,11 @@ export class Segment {
   mss: u32;
   reserved: u32;
 
+
   @inline get bytes(): u32 {
     return this.end - this.start;
   }
+
   @inline is(mark: u32): bool {
     return (this.flags & mark) != 0;
   }

@@ -93,7 +93,7 @@ export function sendQueueAck(tcp: TcpModule, c: Connection): void {
 }
 
 export function sendQueueClear(tcp: TcpModule, c: Connection): void {
-  for (let p: Packet | null = c.sq_head; p != null; ) {
+  for (let p: Packet | null = c.sq_head; p != null;) {
     const next = p.next;
     p.free();
     tcp.unhold(c, 1);

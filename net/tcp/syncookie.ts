@@ -39,15 +39,20 @@ const TS_SACK: u32 = 1 << 4;
 const TS_ECN: u32 = 1 << 5;
 const NO_SCALE: u32 = 15;
 
+
 @inline
 function period(stack: Stack): u32 {
-  return <u32>(stack.now_ns >> PERIOD_SHIFT) & 31;
+  return (<u32>(stack.now_ns >> PERIOD_SHIFT)) & 31;
 }
 
 function mac(stack: Stack, o: Options, peerIsn: u32, t: u32, m: u32): u32 {
   const first = stack.hash(o.localHi ^ 0x636f6f6b, o.localLo, o.remoteHi);
-  const second = stack.hash((<u64>first << 32) | (<u64>o.localPort << 16) | <u64>o.remotePort, o.remoteLo, 0x6965);
-  return stack.hash((<u64>second << 32) | <u64>peerIsn, (<u64>t << 8) | <u64>m, 0x6b6965) & 0xffffff;
+  const second = stack.hash(
+    ((<u64>first) << 32) | ((<u64>o.localPort) << 16) | (<u64>o.remotePort),
+    o.remoteLo,
+    0x6965,
+  );
+  return stack.hash(((<u64>second) << 32) | (<u64>peerIsn), ((<u64>t) << 8) | (<u64>m), 0x6b6965) & 0xffffff;
 }
 
 /** The ISN for a SYN. `mss`: what the peer announced, 536 when it did not. */
@@ -80,10 +85,12 @@ export function cookieTimestamp(now: u32, shift: u32, hasShift: bool, sack: bool
 export function cookieShift(echo: u32): u32 {
   return echo & 15;
 }
+
 @inline
 export function cookieSack(echo: u32): bool {
   return (echo & TS_SACK) != 0;
 }
+
 @inline
 export function cookieEcn(echo: u32): bool {
   return (echo & TS_ECN) != 0;

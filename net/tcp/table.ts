@@ -20,19 +20,31 @@ export class FlowTable {
     memory.fill(this.buckets, 0, <usize>buckets * sizeof<usize>());
   }
 
+
   @inline private bucket(hash: u32): usize {
     return this.buckets + <usize>(hash & this.mask) * sizeof<usize>();
   }
 
   find(
-    hash: u32, localHi: u64, localLo: u64, remoteHi: u64, remoteLo: u64, localPort: u32, remotePort: u32,
+    hash: u32,
+    localHi: u64,
+    localLo: u64,
+    remoteHi: u64,
+    remoteLo: u64,
+    localPort: u32,
+    remotePort: u32,
   ): Flow | null {
     let fNext: Flow | null = null;
     for (let f: Flow | null = changetype<Flow | null>(load<usize>(this.bucket(hash))); f != null; f = fNext) {
       fNext = f.hashNext;
       if (
-        f.hash == hash && f.remotePort == remotePort && f.localPort == localPort && f.remoteLo == remoteLo && f.localLo == localLo &&
-        f.remoteHi == remoteHi && f.localHi == localHi
+        f.hash == hash &&
+        f.remotePort == remotePort &&
+        f.localPort == localPort &&
+        f.remoteLo == remoteLo &&
+        f.localLo == localLo &&
+        f.remoteHi == remoteHi &&
+        f.localHi == localHi
       ) {
         return f;
       }
@@ -69,10 +81,16 @@ export class FlowTable {
 
 /** Hash of a four-tuple under the stack's secret. */
 export function flowHash(
-  stack: Stack, localHi: u64, localLo: u64, remoteHi: u64, remoteLo: u64, localPort: u32, remotePort: u32,
+  stack: Stack,
+  localHi: u64,
+  localLo: u64,
+  remoteHi: u64,
+  remoteLo: u64,
+  localPort: u32,
+  remotePort: u32,
 ): u32 {
   // Three words under a keyed hash, twice when the addresses are long: 256 bits of addresses must not be folded by anything weaker.
-  const ports = (<u64>localPort << 16) | <u64>remotePort;
+  const ports = ((<u64>localPort) << 16) | (<u64>remotePort);
   if ((localHi | remoteHi) == 0) return stack.hash(localLo, remoteLo, ports);
-  return stack.hash((<u64>stack.hash(localHi, remoteHi, localLo) << 32) | ports, remoteLo, remoteHi);
+  return stack.hash(((<u64>stack.hash(localHi, remoteHi, localLo)) << 32) | ports, remoteLo, remoteHi);
 }

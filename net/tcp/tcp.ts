@@ -16,16 +16,44 @@ import { Stack, stackAt } from "../stack";
 import { fold, sumPacket, sumPseudo } from "../wire/checksum";
 import { Protocol } from "../wire/ipv4";
 import {
-  emitTcp, setTcpChecksum, TCP_BYTES, TCP_CHECKSUM, tcpAck, tcpDst, TcpFlag, tcpFlags, tcpHeaderBytes, tcpSeq, tcpSrc, tcpWindow,
+  emitTcp,
+  setTcpChecksum,
+  TCP_BYTES,
+  TCP_CHECKSUM,
+  tcpAck,
+  tcpDst,
+  TcpFlag,
+  tcpFlags,
+  tcpHeaderBytes,
+  tcpSeq,
+  tcpSrc,
+  tcpWindow,
 } from "../wire/tcp";
 import { AckResult, newAckResult } from "./ack";
 import { INFINITE_THRESHOLD } from "./congestion";
-import { canSendState, Connection, CONNECTION_BYTES, Event, Flag, isSynchronised, State, TcpHandler } from "./connection";
+import {
+  canSendState,
+  Connection,
+  CONNECTION_BYTES,
+  Event,
+  Flag,
+  isSynchronised,
+  State,
+  TcpHandler,
+} from "./connection";
 import { Flow, FlowKind } from "./flow";
 import { segmentArrives } from "./input";
 import { initialSequence, portOffset, PORT_MIN, PORT_RANGE, sequenceHash, timestampOffset } from "./isn";
 import { TcpLimits } from "./limits";
-import { AcceptHandler, DEFAULT_MSS, listenInput, Listener, listenerAccept, listenerClose, listenerForget } from "./listener";
+import {
+  AcceptHandler,
+  DEFAULT_MSS,
+  listenInput,
+  Listener,
+  listenerAccept,
+  listenerClose,
+  listenerForget,
+} from "./listener";
 import { emitSynOptions, Has, newOptions, Options, parseOptions, synOptionBytes } from "./options";
 import { output, refreshMss, sendAck, sendReset, sendSyn } from "./output";
 import { dropOutOfOrder, dropReceived, receiveQueueConsume, receiveQueueRead } from "./receive";
@@ -120,7 +148,10 @@ export class TcpModule extends Transport {
   private resets: u32 = 0;
   private nextPort: u32;
 
-  constructor(readonly stack: Stack, readonly limits: TcpLimits) {
+  constructor(
+    readonly stack: Stack,
+    readonly limits: TcpLimits,
+  ) {
     super();
     this.table = new FlowTable(limits.connections + limits.timeWaits);
     this.segments = new SegmentPool(limits.segments);
@@ -135,7 +166,7 @@ export class TcpModule extends Transport {
       this.listenerFree = l;
     }
     let shift: u32 = 0;
-    while (shift < 14 && <u32>65535 << shift < limits.receiveBytesMax) shift++;
+    while (shift < 14 && (<u32>65535) << shift < limits.receiveBytesMax) shift++;
     this.windowShift = shift;
     this.nextPort = stack.random32();
     while (<u32>modules.length <= stack.id) modules.push(null);
@@ -172,7 +203,11 @@ export class TcpModule extends Transport {
       }
     }
     // RFC 1122, 4.2.3.10: no connection with a group.
-    if ((p.flags & (PacketFlag.LINK_BROADCAST | PacketFlag.LINK_MULTICAST)) != 0 || isMulticast(dstHi, dstLo) || isUnspecified(srcHi, srcLo)) {
+    if (
+      (p.flags & (PacketFlag.LINK_BROADCAST | PacketFlag.LINK_MULTICAST)) != 0 ||
+      isMulticast(dstHi, dstLo) ||
+      isUnspecified(srcHi, srcLo)
+    ) {
       counters.tcpInErrs++;
       p.free();
       return;
@@ -238,7 +273,14 @@ export class TcpModule extends Transport {
   }
 
   icmpError(
-    error: IcmpError, mtu: u32, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64, header: usize, header_bytes: u32,
+    error: IcmpError,
+    mtu: u32,
+    srcHi: u64,
+    srcLo: u64,
+    dstHi: u64,
+    dstLo: u64,
+    header: usize,
+    header_bytes: u32,
   ): void {
     if (header_bytes < 8) return;
     const localPort = tcpSrc(header);
@@ -340,10 +382,12 @@ export class TcpModule extends Transport {
     if (c.ooo_head != null) dropOutOfOrder(this, c);
     return c.rq_head == null && packetsFree > packetsTotal / 64;
   }
+
   @inline hold(c: Connection, count: u32): void {
     c.buffers += count;
     this.buffers += count;
   }
+
   @inline unhold(c: Connection, count: u32): void {
     c.buffers -= count;
     this.buffers -= count;
@@ -353,7 +397,13 @@ export class TcpModule extends Transport {
 
   /** A connection in the table, CLOSED, with a route; null without memory or route (`lastError`). */
   create(
-    localHi: u64, localLo: u64, remoteHi: u64, remoteLo: u64, localPort: u32, remotePort: u32, hash: u32,
+    localHi: u64,
+    localLo: u64,
+    remoteHi: u64,
+    remoteLo: u64,
+    localPort: u32,
+    remotePort: u32,
+    hash: u32,
   ): Connection | null {
     let c: Connection | null = this.freeList;
     if (c != null) {
@@ -364,7 +414,7 @@ export class TcpModule extends Transport {
         this.stack.counters.tcpNoConnections++;
         return null;
       }
-      c = changetype<Connection>(this.memory + <usize>(this.untouched++) * CONNECTION_BYTES);
+      c = changetype<Connection>(this.memory + <usize>this.untouched++ * CONNECTION_BYTES);
     }
     memory.fill(changetype<usize>(c), 0, CONNECTION_BYTES);
     c.localHi = localHi;
@@ -468,7 +518,14 @@ export class TcpModule extends Transport {
    * @param localPort 0: an ephemeral one
    * @returns the connection, owned by the caller, or null with `lastError`: ENETUNREACH, EADDRNOTAVAIL, EADDRINUSE, ENOBUFS, EINVAL
    */
-  connect(remoteHi: u64, remoteLo: u64, remotePort: u32, localHi: u64 = 0, localLo: u64 = 0, localPort: u32 = 0): Connection | null {
+  connect(
+    remoteHi: u64,
+    remoteLo: u64,
+    remotePort: u32,
+    localHi: u64 = 0,
+    localLo: u64 = 0,
+    localPort: u32 = 0,
+  ): Connection | null {
     const stack = this.stack;
     this.lastError = Errno.EINVAL;
     if (remotePort == 0 || remotePort > 65535 || localPort > 65535) return null;
@@ -602,6 +659,7 @@ export class TcpModule extends Transport {
     l.next = this.listenerFree;
     this.listenerFree = l;
   }
+
 
   @inline private bucket(port: u32): usize {
     return this.listenerBuckets + (port & (LISTENER_BUCKETS - 1)) * sizeof<usize>();
@@ -844,7 +902,8 @@ export class TcpModule extends Transport {
     const options = present != 0 ? synOptionBytes(present) : 0;
     const at = p.append(TCP_BYTES + options);
     emitTcp(at, o.localPort, o.remotePort, seq, ack, TCP_BYTES + options, bits, window);
-    if (present != 0) emitSynOptions(at + TCP_BYTES, present, this.localMss(route, o.remoteHi, o.remoteLo), this.windowShift, ts, echo);
+    if (present != 0)
+      emitSynOptions(at + TCP_BYTES, present, this.localMss(route, o.remoteHi, o.remoteLo), this.windowShift, ts, echo);
     this.sendFrom(p, at, route, o.localHi, o.localLo, o.remoteHi, o.remoteLo);
   }
 

@@ -42,6 +42,7 @@ export function cancelTimers(tcp: TcpModule, c: Connection): void {
   c.rtx_mode = RtxMode.NONE;
 }
 
+
 @inline
 function setRtx(tcp: TcpModule, c: Connection, mode: RtxMode, deadline_ns: i64): void {
   c.rtx_mode = mode;
@@ -94,7 +95,12 @@ export function armReorder(tcp: TcpModule, c: Connection, timeout_ns: i64): void
 // RFC 8985, 7.2: a probe needs SACK, an RTT, and no recovery going on.
 function mayProbe(c: Connection): bool {
   return (
-    c.has(Flag.SACK) && c.recovery == Recovery.OPEN && c.sacked_bytes == 0 && c.srtt_us != 0 && c.backoff == 0 && !c.has(Flag.TLP_OUT)
+    c.has(Flag.SACK) &&
+    c.recovery == Recovery.OPEN &&
+    c.sacked_bytes == 0 &&
+    c.srtt_us != 0 &&
+    c.backoff == 0 &&
+    !c.has(Flag.TLP_OUT)
   );
 }
 

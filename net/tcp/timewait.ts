@@ -17,6 +17,7 @@ export const TIME_WAIT_NS: i64 = 60_000_000_000;
 /** Answers to segments that are out of place (Linux: tcp_invalid_ratelimit). */
 const ANSWER_NS: i64 = 500_000_000;
 
+
 @unmanaged
 export class TimeWait extends Flow {
   next: TimeWait | null;
@@ -42,7 +43,10 @@ export class TimeWaits {
   private readonly timer: Timer;
   count: u32 = 0;
 
-  constructor(private readonly stackId: u32, private readonly capacity: u32) {
+  constructor(
+    private readonly stackId: u32,
+    private readonly capacity: u32,
+  ) {
     this.memory = heap.alloc(<usize>capacity * offsetof<TimeWait>());
     this.timer = changetype<Timer>(heap.alloc(offsetof<Timer>()));
     this.timer.init(onTimeWait, stackId);
@@ -78,7 +82,7 @@ export class TimeWaits {
   private alloc(tcp: TcpModule): TimeWait | null {
     let w: TimeWait | null = this.freeList;
     if (w == null && this.untouched < this.capacity) {
-      w = changetype<TimeWait>(this.memory + <usize>(this.untouched++) * offsetof<TimeWait>());
+      w = changetype<TimeWait>(this.memory + <usize>this.untouched++ * offsetof<TimeWait>());
       this.count++;
       return w;
     }

@@ -28,18 +28,22 @@ export const enum TcpFlag {
   CWR = 128,
 }
 
+
 @inline
 export function tcpSrc(at: usize): u32 {
   return bswap<u16>(load<u16>(at, SRC));
 }
+
 @inline
 export function tcpDst(at: usize): u32 {
   return bswap<u16>(load<u16>(at, DST));
 }
+
 @inline
 export function tcpSeq(at: usize): u32 {
   return bswap<u32>(load<u32>(at, SEQ));
 }
+
 @inline
 export function tcpAck(at: usize): u32 {
   return bswap<u32>(load<u32>(at, ACK));
@@ -47,8 +51,9 @@ export function tcpAck(at: usize): u32 {
 /** Header with options, bytes; hostile: 0 to 60. */
 @inline
 export function tcpHeaderBytes(at: usize): u32 {
-  return (<u32>load<u8>(at, OFFSET) >> 4) << 2;
+  return ((<u32>load<u8>(at, OFFSET)) >> 4) << 2;
 }
+
 @inline
 export function tcpFlags(at: usize): u32 {
   return load<u8>(at, FLAGS);
@@ -61,9 +66,7 @@ export function tcpWindow(at: usize): u32 {
 
 /** Writes the header with checksum and urgent pointer 0. `bytes`: header and options, a multiple of 4. */
 @inline
-export function emitTcp(
-  at: usize, src: u32, dst: u32, seq: u32, ack: u32, bytes: u32, flags: u32, window: u32,
-): void {
+export function emitTcp(at: usize, src: u32, dst: u32, seq: u32, ack: u32, bytes: u32, flags: u32, window: u32): void {
   store<u16>(at, bswap<u16>(<u16>src), SRC);
   store<u16>(at, bswap<u16>(<u16>dst), DST);
   store<u32>(at, bswap<u32>(seq), SEQ);
@@ -73,6 +76,7 @@ export function emitTcp(
   store<u16>(at, bswap<u16>(<u16>window), WINDOW);
   store<u32>(at, 0, TCP_CHECKSUM);
 }
+
 
 @inline
 export function setTcpChecksum(at: usize, sum: u16): void {

@@ -10,7 +10,7 @@ export const SECOND: i64 = 1_000_000_000;
 /** Byte `index` of the stream of `salt`. */
 @inline
 export function pattern(salt: u32, index: u64): u8 {
-  return <u8>((<u32>index * 2654435761 + (<u32>(index >> 8)) * 40503 + salt * 97) >> 24);
+  return <u8>((<u32>index * 2654435761 + <u32>(index >> 8) * 40503 + salt * 97) >> 24);
 }
 
 const CHUNK: u32 = 16384;
@@ -28,7 +28,12 @@ export class End {
   /** Most bytes read at a time, 0: does not read. */
   readBytes: u32 = CHUNK;
 
-  constructor(readonly tcp: TcpModule, readonly salt: u32, readonly peerSalt: u32, readonly toSend: u64) {}
+  constructor(
+    readonly tcp: TcpModule,
+    readonly salt: u32,
+    readonly peerSalt: u32,
+    readonly toSend: u64,
+  ) {}
 
   /** Does what can be done now; true when something was. */
   pump(): bool {
@@ -71,7 +76,13 @@ export class TcpLink {
   readonly b: TcpModule;
   listener: Listener;
 
-  constructor(seed: u64, impairment: Impairment = new Impairment(), mtu: u32 = 1500, offloads: u32 = 0, limits: TcpLimits = new TcpLimits()) {
+  constructor(
+    seed: u64,
+    impairment: Impairment = new Impairment(),
+    mtu: u32 = 1500,
+    offloads: u32 = 0,
+    limits: TcpLimits = new TcpLimits(),
+  ) {
     const link = new SimLink(seed, impairment, mtu, offloads);
     const b = new TcpModule(link.b, limits);
     this.link = link;
@@ -125,8 +136,15 @@ export class TcpLink {
   get atRest(): bool {
     const limits = this.a.limits;
     return (
-      this.a.connections == 0 && this.b.connections == 0 && this.a.buffers == 0 && this.b.buffers == 0 && this.a.timeWaits.count == 0 &&
-      this.b.timeWaits.count == 0 && this.a.table.count == 0 && this.b.table.count == 0 && this.a.segments.available == limits.segments &&
+      this.a.connections == 0 &&
+      this.b.connections == 0 &&
+      this.a.buffers == 0 &&
+      this.b.buffers == 0 &&
+      this.a.timeWaits.count == 0 &&
+      this.b.timeWaits.count == 0 &&
+      this.a.table.count == 0 &&
+      this.b.table.count == 0 &&
+      this.a.segments.available == limits.segments &&
       this.b.segments.available == limits.segments
     );
   }
@@ -134,7 +152,10 @@ export class TcpLink {
 
 export class Exchange {
   elapsed_ns: i64 = 0;
-  constructor(readonly a: End, readonly b: End) {}
+  constructor(
+    readonly a: End,
+    readonly b: End,
+  ) {}
 
   pump(): bool {
     const one = this.a.pump();
