@@ -414,7 +414,9 @@ export class TcpModule extends Transport {
         this.stack.counters.tcpNoConnections++;
         return null;
       }
-      c = changetype<Connection>(this.memory + <usize>this.untouched++ * CONNECTION_BYTES);
+      const index = <usize>this.untouched;
+      this.untouched++;
+      c = changetype<Connection>(this.memory + index * CONNECTION_BYTES);
     }
     memory.fill(changetype<usize>(c), 0, CONNECTION_BYTES);
     c.localHi = localHi;

@@ -82,7 +82,9 @@ export class TimeWaits {
   private alloc(tcp: TcpModule): TimeWait | null {
     let w: TimeWait | null = this.freeList;
     if (w == null && this.untouched < this.capacity) {
-      w = changetype<TimeWait>(this.memory + <usize>this.untouched++ * offsetof<TimeWait>());
+      const index = <usize>this.untouched;
+      this.untouched++;
+      w = changetype<TimeWait>(this.memory + index * offsetof<TimeWait>());
       this.count++;
       return w;
     }
