@@ -6,6 +6,7 @@
 // with `--runtime minimal` asc adds no shadow stack, whose place the conservative scan of native stacks takes.
 import { existsSync, readFileSync } from "node:fs";
 import { isAbsolute, join, relative, resolve } from "node:path";
+import { abortPlaces } from "./abort-places.ts";
 import { addHints } from "./hints.ts";
 import { BuildError, root } from "./process.ts";
 
@@ -74,6 +75,7 @@ export async function compileAssemblyScript(
         outputs.set(name, typeof contents === "string" ? new TextEncoder().encode(contents) : contents);
       },
       listFiles: () => [],
+      transforms: [await abortPlaces()],
     },
   );
   const wasm = outputs.get("module.wasm");

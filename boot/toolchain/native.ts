@@ -22,7 +22,8 @@ const PLATFORM_FLAGS: Record<Platform, string[]> = { pc: ["-ffreestanding"], lin
 const WARNINGS = ["-Wall", "-Wextra", "-Werror"];
 // The module's C is generated: what it looks like is wasm2c's business. Large frames are not: they could jump a guard.
 const MODULE_FLAGS: Record<Profile, string[]> = {
-  image: ["-O2", "-w", "-Wframe-larger-than=2048", "-Werror=frame-larger-than"],
+  // A call in tail position keeps its frame: otherwise a backtrace would miss the functions that lead to a fault.
+  image: ["-O2", "-fno-optimize-sibling-calls", "-w", "-Wframe-larger-than=2048", "-Werror=frame-larger-than"],
   edit: ["-O0", "-w"],
 };
 

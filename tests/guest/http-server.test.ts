@@ -117,9 +117,9 @@ describe("life and end", () => {
     try {
       const status = await machine.status(20_000);
       assert.notEqual(status, 0);
-      assert.match(machine.console, /the answer was 41/);
-      assert.match(machine.console, /main\.ts:\d+/);
-      assert.match(machine.console, /checkAnswer/);
+      assert.match(machine.console, /^panic: abort: the answer was 41 at main\.ts:16:\d+, on core 0/m);
+      assert.match(machine.console, /^ {2}at main\/main \+0x/m);
+      assert.match(machine.console, /^ {2}at fibers\/index\/runService \+0x/m);
     } finally {
       await machine.close();
     }
