@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join } from "node:path";
 import { compileAssemblyScript } from "./assemblyscript.ts";
 import { cached, hash, hashFiles } from "./cache.ts";
+import { compact } from "./compact-c.ts";
 import { replacePrologue } from "./generated-c.ts";
 import { buildNative, platformFiles, type Platform, type Profile } from "./native.ts";
 import { BuildError, root, runPackage } from "./process.ts";
@@ -37,9 +38,12 @@ export interface BuildResult {
 }
 
 // What decides what the module's C looks like, besides its WebAssembly.
-const GENERATORS = ["boot/toolchain/generated-c.ts", "boot/toolchain/roots.ts", "package-lock.json"].map((path) =>
-  join(root, path),
-);
+const GENERATORS = [
+  "boot/toolchain/generated-c.ts",
+  "boot/toolchain/compact-c.ts",
+  "boot/toolchain/roots.ts",
+  "package-lock.json",
+].map((path) => join(root, path));
 
 const FEATURES = ["--enable-bulk-memory", "--enable-bulk-memory-opt", "--enable-sign-ext"].concat([
   "--enable-nontrapping-float-to-int",
@@ -105,7 +109,7 @@ async function rebuild({
     await runPackage("wabt/bin/wasm2c", ["heddle.wasm", "-o", "heddle.c", "-n", "heddle"], { cwd: folder });
     const path = join(folder, "heddle.c");
     if (!existsSync(path)) throw new BuildError("wasm2c wrote nothing and said nothing");
-    const c = replacePrologue(readFileSync(path, "latin1"));
+    const c = compact(replacePrologue(readFileSync(path, "latin1")));
     writeFileSync(path, variant?.withoutRoots ? c : keepRoots(c));
   });
 

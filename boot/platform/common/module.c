@@ -55,9 +55,11 @@ void wasm_rt_allocate_funcref_table(wasm_rt_funcref_table_t* table, u32 size, u3
 }
 void wasm_rt_free_funcref_table(wasm_rt_funcref_table_t* table) { (void)table; }
 
+wasm_rt_func_type_t heddle_entry_type(void);  // boot/toolchain/compact-c.ts
+
 void module_call(struct core* core, u32 function, u32 argument) {
   w2c_heddle* instance = instance_of(core);
-  wasm_rt_func_type_t type = wasm2c_heddle_get_func_type(1, 0, WASM_RT_I32);
+  wasm_rt_func_type_t type = heddle_entry_type();
   const wasm_rt_funcref_table_t* table = &instance->w2c_0;
   if (function >= table->size || !type || table->data[function].func_type != type) wasm_trap(TRAP_INDIRECT_CALL);
   ((void (*)(void*, u32))table->data[function].func)(instance, argument);

@@ -70,7 +70,14 @@ static inline void memory_copy(wasm_rt_memory_t* memory, const wasm_rt_memory_t*
   (void)same;
   memmove(MEMORY_BASE(memory) + (u32)to, MEMORY_BASE(memory) + (u32)from, (u32)n);
 }
-#define LOAD_DATA(memory, offset, data, size) memcpy(MEMORY_BASE(&(memory)) + (offset), data, size)
+
+struct data_segment {
+  const u8* data;
+  u32 offset, size;
+};
+static inline void load_data(wasm_rt_memory_t* memory, const struct data_segment* segments, u32 count) {
+  for (u32 i = 0; i < count; i++) memcpy(MEMORY_BASE(memory) + segments[i].offset, segments[i].data, segments[i].size);
+}
 
 // Function references: the table lies outside linear memory; index and type are checked at each call. A type is a string
 // of 32 bytes, one object for each type of the module, so equal types are equal pointers.
