@@ -25,12 +25,12 @@ export function findGarbage(c: string): string | undefined {
     return "wasm2c_heddle_get_func_type is missing";
   if (!c.endsWith("}\n")) return "it does not end with a function";
   const declared = new Set<string>();
-  for (const match of c.matchAll(/^static (?:void|u32|u64|f32|f64) (w2c_heddle_\w+)\(w2c_heddle\*[^{]*\);$/gm)) {
+  for (const match of c.matchAll(/^static (?:void|u32|u64|f32|f64) (w2c_heddle_\w+)\(w2c_heddle\*[^{;]*\);$/gm)) {
     declared.add(match[1]!);
   }
   const defined = new Map<string, number>();
   for (const match of c.matchAll(
-    /^(?:static )?(?:void|u32|u64|f32|f64) (w2c_heddle_\w+)\(w2c_heddle\* instance[^;]*\{$/gm,
+    /^(?:static )?(?:void|u32|u64|f32|f64) (w2c_heddle_\w+)\(w2c_heddle\* instance[^;{]*\{$/gm,
   )) {
     defined.set(match[1]!, (defined.get(match[1]!) ?? 0) + 1);
   }
