@@ -53,7 +53,8 @@ export function readInterfaces(root: Section, cards: Array<Card>): Array<Interfa
   for (let child = document.first(node); child != 0; child = document.next(child)) {
     const one = readInterface(new Section(root.source, child), document.key(child), cards, seen);
     for (let i = 0; i < settings.length; i++) {
-      if (one.card >= 0 && settings[i].card == one.card) root.source.fail(child, 'is the same card as "' + settings[i].name + '"');
+      if (one.card >= 0 && settings[i].card == one.card)
+        root.source.fail(child, 'is the same card as "' + settings[i].name + '"');
     }
     settings.push(one);
   }
@@ -122,7 +123,8 @@ function cardNumber(name: string): i32 {
 function cardList(cards: Array<Card>): string {
   if (cards.length == 0) return "the machine has no network card that this image has a driver for";
   let text = "the machine has";
-  for (let i = 0; i < cards.length; i++) text += (i > 0 ? ", " : " ") + "eth" + i.toString() + " (" + formatMac(cards[i].mac) + ")";
+  for (let i = 0; i < cards.length; i++)
+    text += (i > 0 ? ", " : " ") + "eth" + i.toString() + " (" + formatMac(cards[i].mac) + ")";
   return text;
 }
 
@@ -184,8 +186,8 @@ function hostMistake(address: ParsedAddress): string {
   if (!isV4(address.hi, address.lo)) return "usable in this version of the image, which speaks IPv4 only";
   const bits = <u32>(address.prefix - 96);
   const mask = v4Mask(bits);
-  const host = <u32>address.lo & ~mask;
-  const top = <u32>address.lo >> 24;
+  const host = (<u32>address.lo) & ~mask;
+  const top = (<u32>address.lo) >> 24;
   if (bits == 0) return "in a usable prefix: its length is from 1 to 32";
   if (top == 0 || top == 127 || top >= 224) return "an address that a host can have";
   if (bits < 31 && host == 0) return "a host's: it is the network itself";
@@ -224,7 +226,11 @@ function readGateways(section: Section, settings: InterfaceSettings): void {
 }
 
 /** Brings the interfaces up on a stack. The settings were accepted: what still fails is logged. */
-export function startInterfaces(stack: Stack, cards: Array<Card>, settings: Array<InterfaceSettings>): Array<Interface> {
+export function startInterfaces(
+  stack: Stack,
+  cards: Array<Card>,
+  settings: Array<InterfaceSettings>,
+): Array<Interface> {
   const interfaces = new Array<Interface>();
   for (let i = 0; i < settings.length; i++) {
     const one = settings[i];

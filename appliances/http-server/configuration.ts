@@ -71,7 +71,10 @@ function readListen(section: Section, listen: Array<Listen>): void {
       const same = other.hi == one.hi && other.lo == one.lo;
       const covers = (other.hi | other.lo) == 0 || (one.hi | one.lo) == 0;
       if (other.port == one.port && (same || covers)) {
-        section.source.wrong(nodes[i], "free: listen element " + (k + 1).toString() + " has this address and port already");
+        section.source.wrong(
+          nodes[i],
+          "free: listen element " + (k + 1).toString() + " has this address and port already",
+        );
         break;
       }
     }
@@ -141,7 +144,8 @@ function readSites(section: Section, bundles: Bundles, sites: Sites): void {
   if (!section.has("sites")) {
     section.get("sites");
     const site = buildSite(bundles, DEFAULT_ROOT, index);
-    if (site == null) section.source.problems.add(0, "", 'the bundle has no files under "' + DEFAULT_ROOT + '/" to serve');
+    if (site == null)
+      section.source.problems.add(0, "", 'the bundle has no files under "' + DEFAULT_ROOT + '/" to serve');
     else sites.add("*", site);
     return;
   }
@@ -169,7 +173,18 @@ function readSite(section: Section, bundles: Bundles, hosts: Set<string>, sites:
     source.fail(node == 0 ? section.node : node, 'the bundle has no files under "' + root + '/"');
   }
   addHosts(section, site, hosts, sites);
-  section.notYet(["listing", "httpsRedirect", "spaFallback", "errorPages", "headers", "redirects", "rewrites", "cors", "basicAuth", "limit"]);
+  section.notYet([
+    "listing",
+    "httpsRedirect",
+    "spaFallback",
+    "errorPages",
+    "headers",
+    "redirects",
+    "rewrites",
+    "cors",
+    "basicAuth",
+    "limit",
+  ]);
   section.finish();
 }
 
@@ -183,7 +198,8 @@ function addHosts(section: Section, site: Site | null, hosts: Set<string>, sites
     if (name.length > 0) names.push(name);
   }
   for (let i = 0; i < names.length; i++) {
-    if (hosts.has(names[i])) section.source.fail(node == 0 ? section.node : node, 'another site answers for "' + names[i] + '" already');
+    if (hosts.has(names[i]))
+      section.source.fail(node == 0 ? section.node : node, 'another site answers for "' + names[i] + '" already');
     hosts.add(names[i]);
     if (site != null) sites.add(names[i], site);
   }

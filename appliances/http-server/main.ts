@@ -1,8 +1,31 @@
 // The HTTP server appliance: static sites from the bundle, or the page that is embedded, as the configuration says.
 
-import { Card, exit, findCards, loadConfiguration, log, LogLevel, logs, openBundles, openCard, openError, print, printProblems, readMachine } from "../../runtime";
+import {
+  Card,
+  exit,
+  findCards,
+  loadConfiguration,
+  log,
+  LogLevel,
+  logs,
+  openBundles,
+  openCard,
+  openError,
+  print,
+  printProblems,
+  readMachine,
+} from "../../runtime";
 import { HttpServer, listenTcp, TcpWire } from "../../net/http";
-import { DhcpClient, formatAddress, Interface, isV4, readInterfaces, startInterfaces, startStack, startTcp } from "../../net";
+import {
+  DhcpClient,
+  formatAddress,
+  Interface,
+  isV4,
+  readInterfaces,
+  startInterfaces,
+  startStack,
+  startTcp,
+} from "../../net";
 import { sleep } from "../../fibers";
 import { Listen, readHttpServer } from "./configuration";
 
@@ -37,7 +60,8 @@ export function main(): void {
   for (let i = 0; i < http.listen.length; i++) {
     const one = http.listen[i];
     const status = listenTcp(tcp, server, one.hi, one.lo, one.port);
-    if (status < 0) log(LogLevel.ERROR, "cannot listen on port " + one.port.toString() + ": error " + status.toString());
+    if (status < 0)
+      log(LogLevel.ERROR, "cannot listen on port " + one.port.toString() + ": error " + status.toString());
   }
   listen = http.listen;
   const started = startInterfaces(stack, cards, interfaces);
@@ -68,7 +92,8 @@ function announce(iface: Interface): void {
       const one = listen[k];
       if ((one.hi | one.lo) != 0 && (one.hi != address.hi || one.lo != address.lo)) continue;
       const text = formatAddress(address.hi, address.lo);
-      const line = "serving http://" + (isV4(address.hi, address.lo) ? text : "[" + text + "]") + ":" + one.port.toString() + "/";
+      const line =
+        "serving http://" + (isV4(address.hi, address.lo) ? text : "[" + text + "]") + ":" + one.port.toString() + "/";
       if (announced.has(line)) continue;
       announced.add(line);
       print(line);

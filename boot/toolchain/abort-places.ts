@@ -17,15 +17,16 @@ interface Call extends AstNode {
 }
 
 /** A transform for asc's API (its option `transforms`). */
-export async function abortPlaces(): Promise<object> {
-  const { Node, NodeKind } = (await import("assemblyscript")) as never as Record<string, never> as {
+export async function abortPlaces(): Promise<never> {
+  const { Node, NodeKind } = (await import("assemblyscript")) as never as {
     Node: Record<string, (...values: unknown[]) => AstNode>;
     NodeKind: Record<string, number>;
   };
   // asc's own 64-bit integers (long.js when it runs as JavaScript).
   const i64 = (globalThis as never as { i64_new: (low: number) => unknown }).i64_new;
   const complete = (call: Call) => {
-    if (call.expression.kind !== NodeKind.Identifier || call.expression.text !== "abort" || call.args.length > 1) return;
+    if (call.expression.kind !== NodeKind.Identifier || call.expression.text !== "abort" || call.args.length > 1)
+      return;
     const { source, start } = call.range;
     if (call.args.length === 0) call.args.push(Node.createNullExpression!(call.range));
     const line = source.lineAt(start);
@@ -39,9 +40,11 @@ export async function abortPlaces(): Promise<object> {
     for (const [key, child] of Object.entries(value)) if (key !== "range" && key !== "parent") walk(child);
     if ((value as AstNode).kind === NodeKind.Call) complete(value as Call);
   };
-  return {
+  const transform = {
     afterParse(parser: { sources: AstSource[] }) {
       for (const source of parser.sources) if (!source.normalizedPath.startsWith("~lib/")) walk(source.statements);
     },
   };
+  // asc fills in the other members of its class Transform.
+  return transform as never;
 }

@@ -11,10 +11,13 @@ const P3: u64 = 0x165667b19e3779f9;
 const P4: u64 = 0x85ebca77c2b2ae63;
 const P5: u64 = 0x27d4eb2f165667c5;
 
+
 @inline
 function round(lane: u64, word: u64): u64 {
   return rotl<u64>(lane + word * P2, 31) * P1;
 }
+
+
 @inline
 function merge(hash: u64, lane: u64): u64 {
   return (hash ^ round(0, lane)) * P1 + P4;
@@ -65,9 +68,13 @@ export class Writer {
     this.start = buffer;
     this.at = buffer;
   }
+
+
   @inline get length(): u32 {
     return <u32>(this.at - this.start);
   }
+
+
   @inline bytes(from: usize, length: u32): void {
     memory.copy(this.at, from, length);
     this.at += length;

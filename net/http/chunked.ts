@@ -45,6 +45,7 @@ export class ChunkedReader {
     this.total = 0;
   }
 
+
   @inline get done(): bool {
     return this.state == Chunk.DONE;
   }
@@ -71,7 +72,13 @@ export class ChunkedReader {
 
   /** Takes one byte of framing; false when it has no place there. */
   private step(c: u32): bool {
-    if (this.state != Chunk.SIZE && this.state != Chunk.DATA_CR && this.state != Chunk.DATA_LF && ++this.framing > MAX_FRAMING_BYTES) return false;
+    if (
+      this.state != Chunk.SIZE &&
+      this.state != Chunk.DATA_CR &&
+      this.state != Chunk.DATA_LF &&
+      ++this.framing > MAX_FRAMING_BYTES
+    )
+      return false;
     switch (this.state) {
       case Chunk.SIZE: {
         const digit = hexDigit(c);

@@ -48,9 +48,11 @@ export function parseRange(at: usize, length: u32, size: u32): RangeKind {
   let p = at + 6;
   let first: i64 = -1;
   let last: i64 = -1;
-  for (; p < end && <u32>load<u8>(p) - 0x30 < 10; p++) first = min<i64>((max<i64>(first, 0) * 10 + load<u8>(p)) - 0x30, <i64>1 << 40);
+  for (; p < end && <u32>load<u8>(p) - 0x30 < 10; p++)
+    first = min<i64>(max<i64>(first, 0) * 10 + load<u8>(p) - 0x30, (<i64>1) << 40);
   if (p == end || load<u8>(p) != 0x2d) return RangeKind.WHOLE;
-  for (p++; p < end && <u32>load<u8>(p) - 0x30 < 10; p++) last = min<i64>((max<i64>(last, 0) * 10 + load<u8>(p)) - 0x30, <i64>1 << 40);
+  for (p++; p < end && <u32>load<u8>(p) - 0x30 < 10; p++)
+    last = min<i64>(max<i64>(last, 0) * 10 + load<u8>(p) - 0x30, (<i64>1) << 40);
   if (p != end || (first < 0 && last < 0)) return RangeKind.WHOLE;
   if (first < 0) {
     if (last == 0 || size == 0) return RangeKind.UNSATISFIABLE;

@@ -18,6 +18,7 @@ export const enum HttpState {
   LINGERING = 3,
 }
 
+
 @unmanaged
 export class HttpConnection {
   /** Link of the free list. */
@@ -50,9 +51,12 @@ export class HttpConnection {
   /** When the connection's patience ends. The timer may be set earlier: it is moved when it runs, not at each request. */
   deadline_ns: i64;
 
+
   @inline get timer(): Timer {
     return changetype<Timer>(changetype<usize>(this) + FIELDS);
   }
+
+
   @inline get chunks(): ChunkedReader {
     return changetype<ChunkedReader>(changetype<usize>(this) + FIELDS + TIMER_BYTES);
   }

@@ -66,6 +66,7 @@ export class RequestHead {
   fields: usize;
   fieldsLength: u32;
 
+
   @inline has(flag: u32): bool {
     return (this.flags & flag) != 0;
   }
@@ -145,7 +146,13 @@ function parseRequestLine(start: usize, end: usize, limits: HeadLimits, head: Re
     p++;
   }
   if (p == end) return INCOMPLETE;
-  if (p - version != 8 || load<u32>(version) != 0x50545448 || load<u8>(version, 4) != 0x2f || load<u8>(version, 6) != 0x2e) return -400;
+  if (
+    p - version != 8 ||
+    load<u32>(version) != 0x50545448 ||
+    load<u8>(version, 4) != 0x2f ||
+    load<u8>(version, 6) != 0x2e
+  )
+    return -400;
   const major = <u32>load<u8>(version, 5) - 0x30;
   const minor = <u32>load<u8>(version, 7) - 0x30;
   if (major > 9 || minor > 9) return -400;
@@ -200,7 +207,8 @@ function parseTarget(at: usize, length: u32, head: RequestHead, connect: bool): 
   for (; query < end && load<u8>(query) != 0x3f; query++) {
     // A percent sign begins an encoded byte or nothing valid.
     if (load<u8>(query) == 0x25) {
-      if (end - query < 3 || !isChar(load<u8>(query, 1), Char.HEX) || !isChar(load<u8>(query, 2), Char.HEX)) return -400;
+      if (end - query < 3 || !isChar(load<u8>(query, 1), Char.HEX) || !isChar(load<u8>(query, 2), Char.HEX))
+        return -400;
     }
   }
   head.path = path;

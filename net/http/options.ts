@@ -40,11 +40,30 @@ export class HttpCounters {
 
   toString(): string {
     return (
-      "connections " + this.connections.toString() + ", refused " + this.connectionsRefused.toString() +
-      ", requests " + this.requests.toString() + ", 2xx " + this.ok.toString() + ", 304 " + this.notModified.toString() +
-      ", 3xx " + this.redirected.toString() + ", 4xx " + this.clientErrors.toString() + ", 5xx " + this.serverErrors.toString() +
-      ", time-outs: head " + this.headTimeouts.toString() + ", body " + this.bodyTimeouts.toString() +
-      ", idle " + this.idleTimeouts.toString() + ", send " + this.sendTimeouts.toString()
+      "connections " +
+      this.connections.toString() +
+      ", refused " +
+      this.connectionsRefused.toString() +
+      ", requests " +
+      this.requests.toString() +
+      ", 2xx " +
+      this.ok.toString() +
+      ", 304 " +
+      this.notModified.toString() +
+      ", 3xx " +
+      this.redirected.toString() +
+      ", 4xx " +
+      this.clientErrors.toString() +
+      ", 5xx " +
+      this.serverErrors.toString() +
+      ", time-outs: head " +
+      this.headTimeouts.toString() +
+      ", body " +
+      this.bodyTimeouts.toString() +
+      ", idle " +
+      this.idleTimeouts.toString() +
+      ", send " +
+      this.sendTimeouts.toString()
     );
   }
 }

@@ -5,6 +5,7 @@ import { hash64, equalBytes } from "./bytes";
 import { mediaType } from "./mime";
 import { statusPhrase } from "./status";
 
+
 @unmanaged
 export class Resource {
   /** The key: a normalised path. */
@@ -82,7 +83,8 @@ function encodePath(path: string): string {
   for (let i = 0; i < bytes.byteLength; i++) {
     const c = load<u8>(changetype<usize>(bytes) + i);
     const char = String.fromCharCode(c);
-    if ((c >= 0x30 && c <= 0x39) || ((c | 0x20) >= 0x61 && (c | 0x20) <= 0x7a) || "-._~!$&'()*+,;=:@/".includes(char)) result += char;
+    if ((c >= 0x30 && c <= 0x39) || ((c | 0x20) >= 0x61 && (c | 0x20) <= 0x7a) || "-._~!$&'()*+,;=:@/".includes(char))
+      result += char;
     else result += "%" + c.toString(16).toUpperCase().padStart(2, "0");
   }
   return result;

@@ -194,7 +194,8 @@ export class HttpServer {
       wire.copy(handle, at, wanted);
     }
     let used = INCOMPLETE;
-    if (c.seen == 0 || wanted == limits.bytes || hasLineFeed(at + c.seen, wanted - c.seen)) used = parseHead(at, wanted, limits, this.head);
+    if (c.seen == 0 || wanted == limits.bytes || hasLineFeed(at + c.seen, wanted - c.seen))
+      used = parseHead(at, wanted, limits, this.head);
     if (used == INCOMPLETE) {
       c.seen = wanted;
       if (c.peerClosed) {
@@ -402,7 +403,7 @@ export class HttpServer {
     if (now < this.dateDue_ns) return;
     const wall = clockWall();
     this.date.refresh(wall);
-    this.dateDue_ns = now + NS_PER_S - wall % NS_PER_S;
+    this.dateDue_ns = now + NS_PER_S - (wall % NS_PER_S);
   }
 }
 

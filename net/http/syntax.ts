@@ -14,6 +14,7 @@ export const enum Char {
 
 const table: usize = makeTable();
 
+
 @inline
 export function isChar(c: u32, kind: u32): bool {
   return (load<u8>(table + c) & kind) != 0;

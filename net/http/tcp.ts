@@ -1,7 +1,17 @@
 // HTTP over TCP: listeners that feed an HttpServer, and the Wire of a TCP connection.
 
 import { log, LogLevel } from "../../runtime";
-import { Connection, Event, Flag, Listener, receiveQueueCopy, receiveQueuePeek, receiveQueuePeekBytes, sendRoom, TcpModule } from "../tcp/index";
+import {
+  Connection,
+  Event,
+  Flag,
+  Listener,
+  receiveQueueCopy,
+  receiveQueuePeek,
+  receiveQueuePeekBytes,
+  sendRoom,
+  TcpModule,
+} from "../tcp/index";
 import { HttpConnection } from "./connection";
 import { HttpServer } from "./server";
 import { Wire, WireEvent } from "./wire";
@@ -80,7 +90,8 @@ function onAccept(l: Listener): void {
   for (let c = tcp.accept(l); c != null; c = tcp.accept(l)) {
     const connection = binding.server.accept(changetype<usize>(c));
     if (connection == null) {
-      if (binding.server.counters.connectionsRefused == 1) log(LogLevel.WARN, "http: too many connections, refusing further ones");
+      if (binding.server.counters.connectionsRefused == 1)
+        log(LogLevel.WARN, "http: too many connections, refusing further ones");
       tcp.abort(c);
       continue;
     }

@@ -46,7 +46,15 @@ export function openBundles(): Bundles {
   const name = sourceName(<i32>info(Info.BUNDLE_SOURCE));
   const boot = new Bundle(<usize>info(Info.BUNDLE_ADDRESS), <u32>info(Info.BUNDLE_BYTES));
   const embedded = new Bundle(<usize>info(Info.EMBEDDED_ADDRESS), <u32>info(Info.EMBEDDED_BYTES));
-  log(LogLevel.DEBUG, "bundle from " + name + ": " + boot.files.length.toString() + " files; embedded: " + embedded.files.length.toString());
+  log(
+    LogLevel.DEBUG,
+    "bundle from " +
+      name +
+      ": " +
+      boot.files.length.toString() +
+      " files; embedded: " +
+      embedded.files.length.toString(),
+  );
   return new Bundles(boot, embedded, name);
 }
 

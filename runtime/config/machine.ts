@@ -31,7 +31,10 @@ export function readMachine(root: Section): MachineConfiguration {
 function readHostname(root: Section): string {
   const hostname = root.text("hostname", "", "a host name");
   if (hostname.length > 0 && !isHostname(hostname)) {
-    root.source.wrong(root.get("hostname"), "a host name: letters, digits and hyphens, parts of at most 63 separated by dots");
+    root.source.wrong(
+      root.get("hostname"),
+      "a host name: letters, digits and hyphens, parts of at most 63 separated by dots",
+    );
     return "";
   }
   return hostname;

@@ -130,7 +130,12 @@ export class Section {
   count(key: string, absent: i64, low: i64, high: i64): i64 {
     const node = this.get(key);
     if (node == 0) return absent;
-    const value = this.source.integer(node, low, high, "a whole number from " + low.toString() + " to " + high.toString());
+    const value = this.source.integer(
+      node,
+      low,
+      high,
+      "a whole number from " + low.toString() + " to " + high.toString(),
+    );
     return value == INVALID ? absent : value;
   }
   /** ns. The bounds are given as texts, for the message. */
@@ -168,7 +173,9 @@ export class Section {
         message = "is not in this version of the image";
       } else {
         const meant = closest(key, this.known);
-        if (meant.length > 0) message = "unknown key; did you mean " + quote(meant) + "? Allowed here: " + this.known.slice(0).sort().join(", ");
+        if (meant.length > 0)
+          message =
+            "unknown key; did you mean " + quote(meant) + "? Allowed here: " + this.known.slice(0).sort().join(", ");
       }
       this.source.problems.add(document.keyStart(child), document.pointer(child), message);
     }

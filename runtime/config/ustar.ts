@@ -80,10 +80,14 @@ export class Bundle {
         continue;
       }
       if (type != 0x30 && type != 0) {
-        return this.fail(offset, "an entry that is neither file nor directory: pack with tar --format=ustar, without links");
+        return this.fail(
+          offset,
+          "an entry that is neither file nor directory: pack with tar --format=ustar, without links",
+        );
       }
       if (size > <i64>(length - data)) return this.fail(offset, "a file that ends beyond the archive: was it cut off?");
-      if (!isCleanPath(path)) return this.fail(offset, "a path that is empty, absolute, not UTF-8 or has empty, '.' or '..' parts");
+      if (!isCleanPath(path))
+        return this.fail(offset, "a path that is empty, absolute, not UTF-8 or has empty, '.' or '..' parts");
       if (this.byPath.has(path)) return this.fail(offset, "a file that stands twice");
       if (this.files.length == MAX_FILES) return this.fail(offset, "more than " + MAX_FILES.toString() + " files");
       this.add(path, this.address + data, <u32>size, mtime);

@@ -25,7 +25,7 @@ class Digits {
       const digit = this.text.charCodeAt(this.at) - 0x30;
       if (<u32>digit > 9) break;
       value = value * 10 + digit;
-      if (value > <i64>1 << 53) return INVALID;
+      if (value > (<i64>1) << 53) return INVALID;
     }
     return this.at > start ? value : INVALID;
   }
@@ -71,7 +71,8 @@ export function parseSize(text: string): i64 {
   if (value == INVALID) return INVALID;
   const unit = digits.unit();
   if (digits.at < text.length) return INVALID;
-  const shift: i64 = unit == "B" ? 0 : unit == "KiB" ? 10 : unit == "MiB" ? 20 : unit == "GiB" ? 30 : unit == "TiB" ? 40 : INVALID;
+  const shift: i64 =
+    unit == "B" ? 0 : unit == "KiB" ? 10 : unit == "MiB" ? 20 : unit == "GiB" ? 30 : unit == "TiB" ? 40 : INVALID;
   return shift == INVALID || value > i64.MAX_VALUE >> shift ? INVALID : value << shift;
 }
 

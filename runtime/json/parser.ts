@@ -123,10 +123,12 @@ class Parser {
       let key = u32.MAX_VALUE;
       if (object) {
         key = this.at;
-        if (this.peek() != 0x22) return this.fail(node, this.describe() + " where a member's name in double quotes is expected");
+        if (this.peek() != 0x22)
+          return this.fail(node, this.describe() + " where a member's name in double quotes is expected");
         this.string(node);
         if (this.failed) return;
-        if (this.at - key > MAX_NAME_BYTES) return this.fail(node, "a member's name longer than " + MAX_NAME_BYTES.toString() + " bytes");
+        if (this.at - key > MAX_NAME_BYTES)
+          return this.fail(node, "a member's name longer than " + MAX_NAME_BYTES.toString() + " bytes");
         this.space();
         if (this.peek() != 0x3a) return this.fail(node, this.describe() + " where a colon is expected");
         this.at++;
@@ -177,8 +179,13 @@ class Parser {
         this.escape(node);
         if (this.failed) return;
       } else if (c < 0x20) {
-        if (c == 0x0a || c == 0x0d) return this.fail(node, "a line break within a string: is its closing quote missing?");
-        this.report(this.at, node, "a control character within a string: write it as \\u00" + (c < 16 ? "0" : "1") + (c & 15).toString(16));
+        if (c == 0x0a || c == 0x0d)
+          return this.fail(node, "a line break within a string: is its closing quote missing?");
+        this.report(
+          this.at,
+          node,
+          "a control character within a string: write it as \\u00" + (c < 16 ? "0" : "1") + (c & 15).toString(16),
+        );
         this.at++;
       } else {
         const n = utf8Length(text + this.at, end - this.at);
@@ -194,7 +201,11 @@ class Parser {
     const at = this.text + this.at;
     const c = <u32>load<u8>(at, 1);
     if (c != 0x75) {
-      if (unescape(c) < 0) return this.fail(node, 'an unknown escape; allowed are \\" \\\\ \\/ \\b \\f \\n \\r \\t and \\u with four digits');
+      if (unescape(c) < 0)
+        return this.fail(
+          node,
+          'an unknown escape; allowed are \\" \\\\ \\/ \\b \\f \\n \\r \\t and \\u with four digits',
+        );
       this.at += 2;
       return;
     }

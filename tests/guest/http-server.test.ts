@@ -47,7 +47,10 @@ describe("boots, gets an address by DHCP and serves", () => {
 });
 
 describe("configuration", () => {
-  const configuration = { hostname: "web1", httpServer: { sites: [{ host: "a.example", root: "www/a" }, { root: "www/b" }] } };
+  const configuration = {
+    hostname: "web1",
+    httpServer: { sites: [{ host: "a.example", root: "www/a" }, { root: "www/b" }] },
+  };
   const bundle = packUstar([
     { name: "config.json", data: Buffer.from(JSON.stringify(configuration)) },
     { name: "www/a/index.html", data: Buffer.from("site a") },
@@ -77,7 +80,10 @@ describe("configuration", () => {
     const machine = await Machine.qemu({ elf, bundle: '{"interfaces": {"eth1": {}},\n "htpServer": {}}' });
     try {
       await machine.until(/configuration refused/);
-      assert.match(machine.console, /config\.json:1:25: \/interfaces\/eth1: there is no such card; the machine has eth0 \(52:54:00:/);
+      assert.match(
+        machine.console,
+        /config\.json:1:25: \/interfaces\/eth1: there is no such card; the machine has eth0 \(52:54:00:/,
+      );
       assert.match(machine.console, /config\.json:2:2: \/htpServer: unknown key; did you mean "httpServer"\?/);
       assert.doesNotMatch(machine.console, /serving/);
       assert.equal(await machine.status(), 1);
@@ -102,7 +108,10 @@ describe("life and end", () => {
   test("without a DHCP server the machine says so and stays up", async () => {
     const more = ["-netdev", "socket,id=none,mcast=230.0.0.1:0,localaddr=127.0.0.1"];
     const options = { elf, bundle: '{"log": {"level": "debug"}}', more };
-    const machine = await Machine.qemu({ ...options, wrap: (command) => command.map((a) => a.replace(/^user,id=net0.*/, "hubport,id=net0,hubid=7")) });
+    const machine = await Machine.qemu({
+      ...options,
+      wrap: (command) => command.map((a) => a.replace(/^user,id=net0.*/, "hubport,id=net0,hubid=7")),
+    });
     try {
       await machine.until(/DHCP/i, 30_000);
       await assert.rejects(machine.status(3_000), /still running/);

@@ -136,7 +136,9 @@ export class Machine {
       const match = this.console.match(pattern);
       if (match) return match;
       if (over || Date.now() > end)
-        throw new Error(`${over ? "the machine ended" : "time is over"} before ${pattern}:\n${this.console}\n${this.said}`);
+        throw new Error(
+          `${over ? "the machine ended" : "time is over"} before ${pattern}:\n${this.console}\n${this.said}`,
+        );
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
@@ -144,13 +146,16 @@ export class Machine {
   /** GET by the forwarded port. */
   fetch(path = "/", headers: Record<string, string> = {}): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const request = get({ host: "127.0.0.1", port: this.port, path, headers, timeout: 10_000, agent: false }, (response) => {
-        let body = "";
-        response.setEncoding("latin1");
-        response.on("data", (chunk) => (body += chunk));
-        response.on("end", () => resolve({ status: response.statusCode!, headers: response.headers, body }));
-        response.on("error", reject);
-      });
+      const request = get(
+        { host: "127.0.0.1", port: this.port, path, headers, timeout: 10_000, agent: false },
+        (response) => {
+          let body = "";
+          response.setEncoding("latin1");
+          response.on("data", (chunk) => (body += chunk));
+          response.on("end", () => resolve({ status: response.statusCode!, headers: response.headers, body }));
+          response.on("error", reject);
+        },
+      );
       request.on("timeout", () => request.destroy(new Error(`no answer from ${path}\n${this.console}`)));
       request.on("error", reject);
     });
@@ -188,7 +193,10 @@ export class Machine {
   }
 }
 
-async function bootOf(options: Options, folder: string): Promise<{ kernel: string; bundle?: string } | { disk: string }> {
+async function bootOf(
+  options: Options,
+  folder: string,
+): Promise<{ kernel: string; bundle?: string } | { disk: string }> {
   if (options.disk) {
     const disk = join(folder, "disk.img");
     const bundle = options.bundle === undefined ? undefined : Buffer.from(options.bundle);

@@ -26,7 +26,9 @@ describe("the machine's part", () => {
     expect(machine.logConsole).toBe(true);
   });
   it("is read", () => {
-    const configuration = load('{"version": 1, "description": "x", "hostname": "web1", "log": {"level": "debug", "console": false}}');
+    const configuration = load(
+      '{"version": 1, "description": "x", "hostname": "web1", "log": {"level": "debug", "console": false}}',
+    );
     const machine = readMachine(configuration.root);
     configuration.root.finish();
     expect(configuration.lines().join("\n")).toBe("");
@@ -35,14 +37,24 @@ describe("the machine's part", () => {
     expect(machine.logConsole).toBe(false);
   });
   it("reports every mistake, sorted, with advice", () => {
-    const lines = machineLines('{"versoin": 1,\n "version": 2, "hostname": "a_b",\n "log": {"level": "inof", "ring": "1MiB", "consol": true}, "xyz": 0}').split("\n");
+    const lines = machineLines(
+      '{"versoin": 1,\n "version": 2, "hostname": "a_b",\n "log": {"level": "inof", "ring": "1MiB", "consol": true}, "xyz": 0}',
+    ).split("\n");
     expect(lines.length).toBe(7);
-    expect(lines[0]).toBe('c:1:2: /versoin: unknown key; did you mean "version"? Allowed here: description, hostname, log, version');
+    expect(lines[0]).toBe(
+      'c:1:2: /versoin: unknown key; did you mean "version"? Allowed here: description, hostname, log, version',
+    );
     expect(lines[1]).toBe("c:2:13: /version: 2 is not a whole number from 1 to 1");
-    expect(lines[2]).toBe('c:2:28: /hostname: "a_b" is not a host name: letters, digits and hyphens, parts of at most 63 separated by dots');
-    expect(lines[3]).toBe('c:3:19: /log/level: "inof" is not one of "error", "warn", "info", "debug"; did you mean "info"?');
+    expect(lines[2]).toBe(
+      'c:2:28: /hostname: "a_b" is not a host name: letters, digits and hyphens, parts of at most 63 separated by dots',
+    );
+    expect(lines[3]).toBe(
+      'c:3:19: /log/level: "inof" is not one of "error", "warn", "info", "debug"; did you mean "info"?',
+    );
     expect(lines[4]).toBe("c:3:27: /log/ring: is not in this version of the image");
-    expect(lines[5]).toBe('c:3:43: /log/consol: unknown key; did you mean "console"? Allowed here: console, description, level');
+    expect(lines[5]).toBe(
+      'c:3:43: /log/consol: unknown key; did you mean "console"? Allowed here: console, description, level',
+    );
     expect(lines[6]).toBe("c:3:60: /xyz: unknown key; allowed here: description, hostname, log, version");
   });
   it("refuses wrong kinds", () => {
@@ -52,7 +64,9 @@ describe("the machine's part", () => {
     expect(machineLines('{"log": {"console": "yes"}}')).toBe('c:1:21: /log/console: "yes" is not true or false');
     expect(machineLines('{"version": 1.0}')).toBe("c:1:13: /version: 1.0 is not a whole number from 1 to 1");
     expect(machineLines('{"version": 1e0}')).toBe("c:1:13: /version: 1e0 is not a whole number from 1 to 1");
-    expect(machineLines('{"version": 18446744073709551617}')).toBe("c:1:13: /version: 18446744073709551617 is not a whole number from 1 to 1");
+    expect(machineLines('{"version": 18446744073709551617}')).toBe(
+      "c:1:13: /version: 18446744073709551617 is not a whole number from 1 to 1",
+    );
     expect(machineLines('{"description": 1}')).toBe("c:1:17: /description: 1 is not a text");
   });
   it("guesses nothing after a syntax error", () => {

@@ -110,13 +110,17 @@ describe("a spoilt bundle", () => {
     }
   });
   it("names the mistake and where it is", () => {
-    expect(errorOf("/etc/passwd")).toBe("byte 0 of the bundle: a path that is empty, absolute, not UTF-8 or has empty, '.' or '..' parts");
+    expect(errorOf("/etc/passwd")).toBe(
+      "byte 0 of the bundle: a path that is empty, absolute, not UTF-8 or has empty, '.' or '..' parts",
+    );
     expect(errorOf("www/../secrets/x")).toBe(errorOf("/etc/passwd"));
     expect(errorOf("..")).toBe(errorOf("/etc/passwd"));
     expect(errorOf("a//b")).toBe(errorOf("/etc/passwd"));
     expect(errorOf("a/./b")).toBe(errorOf("/etc/passwd"));
     expect(errorOf("")).toBe(errorOf("/etc/passwd"));
-    expect(errorOf("a", "2")).toBe("byte 0 of the bundle: an entry that is neither file nor directory: pack with tar --format=ustar, without links");
+    expect(errorOf("a", "2")).toBe(
+      "byte 0 of the bundle: an entry that is neither file nor directory: pack with tar --format=ustar, without links",
+    );
     expect(errorOf("a", "x")).toBe(errorOf("a", "2"));
     expect(errorOf("a", "L")).toBe(errorOf("a", "2"));
   });

@@ -4,8 +4,36 @@ import { INVALID, parseCount, parseDuration, parseRate, parseShare, parseSize } 
 import { closest } from "../../../runtime/config/closest";
 import { isHostname } from "../../../runtime/config/machine";
 
-const badDurations = ["", "5", "ms", "5 s", "-5s", "1.5s", "5S", "5s5s", "5s2m", "2h4", "1s1", "0x5s", "99999999999999999999s", "300000d", "5sec"];
-const badSizes = ["", "16", "KiB", "16 KiB", "16kb", "16K", "1.5MiB", "-1B", "16KiB1B", "9007199254740993B", "9007199254740992TiB"];
+const badDurations = [
+  "",
+  "5",
+  "ms",
+  "5 s",
+  "-5s",
+  "1.5s",
+  "5S",
+  "5s5s",
+  "5s2m",
+  "2h4",
+  "1s1",
+  "0x5s",
+  "99999999999999999999s",
+  "300000d",
+  "5sec",
+];
+const badSizes = [
+  "",
+  "16",
+  "KiB",
+  "16 KiB",
+  "16kb",
+  "16K",
+  "1.5MiB",
+  "-1B",
+  "16KiB1B",
+  "9007199254740993B",
+  "9007199254740992TiB",
+];
 const badRates = ["", "20", "/s", "20/", "20/sec", "20 /s", "-1/s", "20/d", "20/s/s"];
 const badShares = ["", "50", "%", "101%", "-1%", "5.5%", "50%%", "50 %"];
 const badCounts = ["", "-1", "+1", "01", "1 ", " 1", "1e3", "0x1", "65536"];

@@ -37,7 +37,7 @@ const refused: string[][] = [
   ["[,]", 'c:1:2: "," where a value is expected'],
   ["[1,,2]", 'c:1:4: "," where a value is expected'],
   ['{"a" 1}', 'c:1:6: "1" where a colon is expected'],
-  ["{'a': 1}", 'c:1:2: "\'" where a member\'s name in double quotes is expected'],
+  ["{'a': 1}", "c:1:2: \"'\" where a member's name in double quotes is expected"],
   ["{a: 1}", 'c:1:2: "a" where a member\'s name in double quotes is expected'],
   ['{"a": 1;}', 'c:1:8: ";" where a comma or "}" is expected'],
   ["[01]", "c:1:3: a number with a leading zero"],
