@@ -26,3 +26,4 @@ export { startStack } from "./source";
 export { attachCard } from "./card";
 export * from "./socket/index";
 export { InterfaceSettings, readInterfaces, startInterfaces } from "./interfaces";
+export { announce, startNetwork } from "./network";

@@ -105,7 +105,7 @@ program
 Examples:
   heddle new echo
   heddle run echo
-  echo hello | nc -q1 127.0.0.1 8007`,
+  echo hello | curl -m 1 telnet://127.0.0.1:8007`,
   )
   .action(newCommand);
 

@@ -1,0 +1,79 @@
+// The network of a service in one call: cards, the configuration's `interfaces` (DHCP on each card when it has none), TCP.
+// Appliances with a section of their own in the configuration wire the same parts themselves.
+
+import {
+  Card,
+  exit,
+  findCards,
+  loadConfiguration,
+  log,
+  LogLevel,
+  openBundles,
+  openCard,
+  openError,
+  print,
+  printProblems,
+  readMachine,
+} from "../runtime";
+import { sleep } from "../fibers";
+import { readInterfaces, startInterfaces } from "./interfaces";
+import { formatAddress, isV4 } from "./ip/address";
+import { Interface } from "./link/interface";
+import { startTcp } from "./socket/index";
+import { startStack } from "./source";
+
+/** How often a starting network is looked at, ms. */
+const LOOK_MS: i64 = 5;
+
+let interfaces: Array<Interface> = [];
+
+/**
+ * Starts the network and waits until an interface has an address. Call it once, from `main`. A configuration with
+ * mistakes is reported on the console and ends the machine with status 1.
+ * @param patience_ms how long to wait for an address; without one the network goes on trying
+ * @returns whether an interface has an address
+ */
+export function startNetwork(patience_ms: i64 = 10_000): bool {
+  const cards = new Array<Card>();
+  const devices = findCards();
+  for (let i = 0; i < devices.length; i++) {
+    const card = openCard(devices[i]);
+    if (card != null) cards.push(card);
+    else log(LogLevel.ERROR, "network card " + i.toString() + " cannot be opened: error " + openError.toString());
+  }
+  if (devices.length == 0) log(LogLevel.WARN, "no network card found");
+
+  const configuration = loadConfiguration(openBundles());
+  const machine = readMachine(configuration.root);
+  const settings = readInterfaces(configuration.root, cards);
+  configuration.root.finish();
+  if (!configuration.valid) {
+    printProblems(configuration);
+    exit(1);
+    return false;
+  }
+  machine.apply();
+  const stack = startStack();
+  stack.logLevel = machine.logLevel;
+  startTcp(stack);
+  interfaces = startInterfaces(stack, cards, settings);
+  for (let waited_ms: i64 = 0; !hasAddress() && waited_ms < patience_ms; waited_ms += LOOK_MS) sleep(LOOK_MS);
+  return hasAddress();
+}
+
+function hasAddress(): bool {
+  for (let i = 0; i < interfaces.length; i++) if (interfaces[i].addresses.length > 0) return true;
+  return false;
+}
+
+/** Says on the console where a port is served, for people and for `heddle run`: `serving tcp://10.0.2.15:7`. */
+export function announce(scheme: string, port: u32): void {
+  for (let i = 0; i < interfaces.length; i++) {
+    const addresses = interfaces[i].addresses;
+    for (let k = 0; k < addresses.length; k++) {
+      const text = formatAddress(addresses[k].hi, addresses[k].lo);
+      const host = isV4(addresses[k].hi, addresses[k].lo) ? text : "[" + text + "]";
+      print("serving " + scheme + "://" + host + ":" + port.toString());
+    }
+  }
+}
