@@ -2,6 +2,7 @@
 // A failing seed names itself in the expectation's text.
 
 import { initPackets, packetsFree, packetsTotal } from "../../../runtime/memory/packet";
+import { Offload } from "../../../net/index";
 import { Impairment } from "../../sim/link";
 import { MS, SECOND, TcpLink } from "../../sim/tcp";
 
@@ -99,5 +100,11 @@ describe("a stream over a narrow link", () => {
     im.queue_bytes = 64 * 1024;
     const elapsed = run(800, im, 5000000, 0, 60 * SECOND);
     expect(elapsed).toBeLessThan(5 * SECOND);
+  });
+});
+
+describe("a stream of large segments", () => {
+  it("through cards that offload (64 KiB segments, received whole), with loss, 10 seeds", () => {
+    for (let seed: u64 = 900; seed < 910; seed++) run(seed, lossy(1), 2000000, 500000, 120 * SECOND, Offload.CSUM_TX | Offload.TSO4);
   });
 });
