@@ -1,7 +1,7 @@
 // C to an image: clang for each file (cached), lld for the whole, twice, so that the image holds its own table of symbols.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { cached, hash, hashFiles } from "./cache.ts";
+import { cached, folder as cacheFolder, hash, hashFiles } from "./cache.ts";
 import { root, run } from "./process.ts";
 import { readSymbols, symbolAssembly } from "./symbols.ts";
 
@@ -66,18 +66,20 @@ export interface NativeBuild {
 export async function buildNative(build: NativeBuild): Promise<number> {
   const { platform, profile, moduleFolder } = build;
   const folder = platformFolder(platform);
-  const flags = [...FLAGS, ...PLATFORM_FLAGS[platform], `-I${moduleFolder}`, `-I${COMMON}`, `-I${folder}`];
-  flags.push(`-ffile-prefix-map=${moduleFolder}/=module/`);
+  const flags = [...FLAGS, ...PLATFORM_FLAGS[platform], `-I${COMMON}`, `-I${folder}`];
+  // Only what is made of the module may depend on where it lies: the platform's objects serve every image.
+  const moduleFlags = [...flags, `-I${moduleFolder}`, `-ffile-prefix-map=${moduleFolder}=/module`];
   const headers = hashFiles(platformFiles(platform).filter((path) => path.endsWith(".h")));
   const moduleHeader = hash(headers, hashFiles([join(moduleFolder, "heddle.h")]));
 
   const jobs: Promise<string>[] = [
-    compile(join(moduleFolder, "heddle.c"), moduleHeader, [...flags, ...MODULE_FLAGS[profile]]),
+    compile(join(moduleFolder, "heddle.c"), moduleHeader, [...moduleFlags, ...MODULE_FLAGS[profile]]),
     compile(build.embedded, "", flags),
   ];
   for (const source of [...sourcesOf(COMMON, /\.[cS]$/), ...sourcesOf(folder, /\.[cS]$/)]) {
-    const key = basename(source) === "module.c" ? moduleHeader : headers;
-    jobs.push(compile(source, key, [...flags, "-O2", ...WARNINGS, ...ownFlags(source)]));
+    const ofModule = basename(source) === "module.c";
+    const own = ["-O2", ...WARNINGS, ...ownFlags(source)];
+    jobs.push(compile(source, ofModule ? moduleHeader : headers, [...(ofModule ? moduleFlags : flags), ...own]));
   }
   const objects = await Promise.all(jobs);
 

@@ -121,7 +121,9 @@ const at = heap.alloc(4096);
 function large(depth: i32): u64 {
 ${names.map((name, i) => `  const ${name} = load<u64>(at, ${i * 8});`).join("\n")}
   if (depth > 0) store<u64>(at, large(depth - 1), 8);
-  return ${names.map((name, i) => `(${name} ^ ${i + 3})`).join(" * ")};
+  let mixed = load<u64>(at, 8);
+${names.map((name, i) => `  mixed = (mixed ^ ${name}) * ${i + 3};`).join("\n")}
+  return mixed;
 }
 export function main(): void {
   exit(<i32>large(3));

@@ -19,7 +19,7 @@ export function main(): void {
   const cards = findCards();
   for (let i = 0; i < cards.length; i++) {
     const card = openCard(cards[i]);
-    if (card != null) configureAddress(attachCard(stack, card), "10.0.2.15/24");
+    if (card != null) configureAddress(attachCard(stack, card, "eth" + i.toString()), "10.0.2.15/24");
   }
   const listener = TcpListener.listen(PORT);
   if (listener == null) return;
