@@ -79,14 +79,10 @@ export function input4(stack: Stack, iface: Interface, p: Packet, looped: bool):
 
 // Addresses that cannot come from outside (RFC 1122, 3.2.1.3; RFC 1812, 5.3.7).
 function isMartian(iface: Interface, src: u32, dst: u32): bool {
-  return (
-    src >> 28 >= 14 ||
-    src >> 24 == 127 ||
-    src >> 24 == 0 ||
-    isV4Loopback(dst) ||
-    dst >> 24 == 0 ||
-    iface.find(0, v4(src)) != null
-  );
+  // A host that has no address yet asks all of its link for one (RFC 1122, 3.2.1.3 (a)).
+  if (src == 0) return dst != ALL;
+  if (src >> 28 >= 14 || src >> 24 == 127 || src >> 24 == 0) return true;
+  return isV4Loopback(dst) || dst >> 24 == 0 || iface.find(0, v4(src)) != null;
 }
 
 // Sets the packet's link flags when its IP destination is a group, so that the transports look at one place.

@@ -13,7 +13,10 @@ class Server {
   declines: i32 = 0;
   refuse: bool = false;
   silent: bool = false;
-  constructor(readonly udp: Udp, readonly lease_s: u32) {
+  constructor(
+    readonly udp: Udp,
+    readonly lease_s: u32,
+  ) {
     this.socket = udp.open()!;
     udp.bind(this.socket, 0, 0, 67);
   }

@@ -3,7 +3,15 @@ import { allocPacket, initPackets, Packet, packetsFree, packetsTotal } from "../
 import { finish, fold, sumBytes, sumPacket, sumPseudo } from "../../../net/wire/checksum";
 import { ARP_BYTES, arpSenderIp, arpSenderMac, arpTargetIp, emitArp, isArp } from "../../../net/wire/arp";
 import { formatMac, loadMac, storeMac } from "../../../net/wire/ethernet";
-import { checkIpv4, emitIpv4, Ipv4Check, ipv4Dst, ipv4Src, ipv4SourceRouted, rewriteIpv4 } from "../../../net/wire/ipv4";
+import {
+  checkIpv4,
+  emitIpv4,
+  Ipv4Check,
+  ipv4Dst,
+  ipv4Src,
+  ipv4SourceRouted,
+  rewriteIpv4,
+} from "../../../net/wire/ipv4";
 import { icmpIsError } from "../../../net/wire/icmp";
 import { DhcpMessage, DhcpType, emitDhcp, parseDhcp } from "../../../net/wire/dhcp";
 import { Dice } from "../../sim/link";
@@ -14,7 +22,7 @@ const buffer: usize = heap.alloc(4096);
 function plainSum(at: usize, bytes: u32): u32 {
   let sum: u32 = 0;
   for (let i: u32 = 0; i < bytes; i++) {
-    sum += i & 1 ? <u32>load<u8>(at + i) : <u32>load<u8>(at + i) << 8;
+    sum += i & 1 ? <u32>load<u8>(at + i) : (<u32>load<u8>(at + i)) << 8;
     if (sum > 0xffff) sum -= 0xffff;
   }
   return sum;
@@ -77,7 +85,7 @@ describe("an IPv4 header", () => {
   it("is refused when any of its bits is wrong", () => {
     for (let bit: u32 = 0; bit < 160; bit++) {
       emitIpv4(buffer, 0, 40, 7, 0x4000, 64, 6, 0x0a000001, 0x0a000002);
-      store<u8>(buffer + (bit >> 3), load<u8>(buffer + (bit >> 3)) ^ (<u8>1 << <u8>(bit & 7)));
+      store<u8>(buffer + (bit >> 3), load<u8>(buffer + (bit >> 3)) ^ ((<u8>1) << (<u8>(bit & 7))));
       expect(checkIpv4(buffer, 40, 40)).not.toBe(Ipv4Check.OK, bit.toString());
     }
   });
@@ -158,9 +166,10 @@ function reply(options: StaticArray<u8>): u32 {
 }
 
 describe("a DHCP message", () => {
-
   it("is read, also with pads and what nobody asked for", () => {
-    const n = reply([53, 1, 5, 0, 0, 1, 4, 255, 255, 255, 0, 200, 2, 1, 1, 3, 8, 10, 0, 0, 1, 10, 0, 0, 9, 51, 4, 0, 0, 14, 16, 255]);
+    const n = reply([
+      53, 1, 5, 0, 0, 1, 4, 255, 255, 255, 0, 200, 2, 1, 1, 3, 8, 10, 0, 0, 1, 10, 0, 0, 9, 51, 4, 0, 0, 14, 16, 255,
+    ]);
     expect(parseDhcp(buffer, n, 0x12345678, MAC, out)).toBe(true);
     expect(out.type).toBe(5);
     expect(out.mask).toBe(0xffffff00);
