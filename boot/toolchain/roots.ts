@@ -7,13 +7,16 @@
 //
 // Which calls can reach a scan follows from the call graph, indirect calls by type: those that switch stacks and those that
 // collect. Which variables are live follows from a data-flow analysis of the C, whose shape wasm2c fixes: one statement a
-// line, structured blocks, gotos to labels.
+// line, structured blocks, gotos to labels; only declarations and parameter lists go over several lines. A goto whose label
+// is not found ends the build: the analysis would be wrong without a word.
 
 /** Imports behind which a scan can happen: a switch to another stack, and the collector's own look at one. */
 const SCANS = ["w2c_env_stackSwitch", "w2c_env_stackScan"];
 
 interface Func {
   name: string;
+  /** The text up to the body. */
+  head: string;
   /** First line of the body (after the opening brace), and the line of the closing brace. */
   begin: number;
   end: number;
@@ -35,13 +38,13 @@ export function keepRoots(c: string): string {
 function findFunctions(lines: string[]): Func[] {
   const found: Func[] = [];
   for (let i = 0; i < lines.length; i++) {
-    const match = /^(?:static )?(?:void|u32|u64|f32|f64) (w2c_heddle_\w+)\(w2c_heddle\* instance[^;]*\{$/.exec(
-      lines[i]!,
-    );
+    const match = /^(?:static )?(?:void|u32|u64|f32|f64) (w2c_heddle_\w+)\(w2c_heddle\* instance\b/.exec(lines[i]!);
     if (!match) continue;
-    let end = i + 1;
+    let begin = i + 1;
+    while (!lines[begin - 1]!.endsWith("{")) begin++;
+    let end = begin;
     while (lines[end] !== "}") end++;
-    found.push({ name: match[1]!, begin: i + 1, end });
+    found.push({ name: match[1]!, head: lines.slice(i, begin).join("\n"), begin, end });
     i = end;
   }
   return found;
@@ -94,10 +97,10 @@ function keepIn(lines: string[], func: Func, isScan: (line: string) => boolean):
   const scans = body.flatMap((line, i) => (isScan(line) ? [i] : []));
   if (scans.length === 0) return;
   const live = liveAfter(body);
-  const i32 = new Set([...lines[func.begin - 1]!.matchAll(/u32 (var_p\d+)/g)].map((match) => match[1]!));
-  for (const line of body) {
-    const declaration = /^ {2}u32 (var_.*);$/.exec(line);
-    if (declaration) for (const match of declaration[1]!.matchAll(/var_\w+/g)) i32.add(match[0]);
+  const i32 = new Set([...func.head.matchAll(/u32 (var_p\d+)/g)].map((match) => match[1]!));
+  // wasm2c breaks a long declaration over several lines.
+  for (const declaration of body.join("\n").matchAll(/^ {2}u32 (var_[^;]*);$/gm)) {
+    for (const match of declaration[1]!.matchAll(/var_\w+/g)) i32.add(match[0]);
   }
   for (const i of scans) {
     const result = /^\s*(var_\w+) = /.exec(body[i]!)?.[1];
@@ -144,7 +147,7 @@ function definition(line: string): string | undefined {
 function successors(body: string[]): number[][] {
   const labels = new Map<string, number>();
   body.forEach((line, i) => {
-    const label = /^\s*(var_[BL]\w+): ?;?\s*$/.exec(line)?.[1];
+    const label = /^\s*(var_[BIL]\w+): ?;?\s*$/.exec(line)?.[1];
     if (label) labels.set(label, i);
   });
   // For each opening line the line of its closing brace or of its `} else {`.
@@ -163,7 +166,8 @@ function successors(body: string[]): number[][] {
     const to: number[] = [];
     for (const match of text.matchAll(/goto (var_\w+);/g)) {
       const label = labels.get(match[1]!);
-      if (label !== undefined) to.push(label);
+      if (label === undefined) throw new Error(`wasm2c's C has a goto to ${match[1]!}, which is nowhere`);
+      to.push(label);
     }
     const conditional = /^(?:if|switch|case|default)\b/.test(text);
     const ends = /^(?:goto |return\b|UNREACHABLE)/.test(text) && !conditional;
