@@ -85,7 +85,8 @@ describe("an IPv4 header", () => {
   it("is refused when any of its bits is wrong", () => {
     for (let bit: u32 = 0; bit < 160; bit++) {
       emitIpv4(buffer, 0, 40, 7, 0x4000, 64, 6, 0x0a000001, 0x0a000002);
-      store<u8>(buffer + (bit >> 3), load<u8>(buffer + (bit >> 3)) ^ ((<u8>1) << (<u8>(bit & 7))));
+      const mask: u32 = 1 << (bit & 7);
+      store<u8>(buffer + (bit >> 3), load<u8>(buffer + (bit >> 3)) ^ (<u8>mask));
       expect(checkIpv4(buffer, 40, 40)).not.toBe(Ipv4Check.OK, bit.toString());
     }
   });
