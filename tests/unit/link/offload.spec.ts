@@ -26,7 +26,8 @@ class Segments extends Tap {
     const sum = sumPseudo(0, ADDRESS_A, 0, ADDRESS_B, 6, bytes) + fold(sumBytes(tcp, bytes));
     if ((sum & 0xffff) + (sum >> 16) != 0xffff) this.wrong += " checksum";
     if (bswap<u32>(load<u32>(tcp + 4)) != SEQ + this.bytes) this.wrong += " seq";
-    for (let i: u32 = 0; i < bytes - 20; i++) if (load<u8>(tcp + 20 + i) != <u8>((this.bytes + i) * 31)) this.wrong += " data";
+    for (let i: u32 = 0; i < bytes - 20; i++)
+      if (load<u8>(tcp + 20 + i) != <u8>((this.bytes + i) * 31)) this.wrong += " data";
     this.count++;
     this.bytes += bytes - 20;
     if (load<u8>(tcp + 13) & 1) this.fins++;
@@ -52,7 +53,7 @@ describe("segmentation without a device's help", () => {
     store<u8>(tcp + 13, 0x80 | 0x18 | 1);
     store<u16>(tcp + 16, <u16>sumPseudo(0, ADDRESS_A, 0, ADDRESS_B, 6, 20 + PAYLOAD));
     // The payload in slices of odd lengths.
-    for (let done: u32 = 0; done < PAYLOAD; ) {
+    for (let done: u32 = 0; done < PAYLOAD;) {
       const q = allocPacket()!;
       const take = min<u32>(777, PAYLOAD - done);
       const at = q.append(take);
