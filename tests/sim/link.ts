@@ -146,7 +146,8 @@ export class SimDevice extends NetDevice {
     }
     if (dice.chance(im.corrupt)) {
       const bit = dice.below(<u32>bytes.length * 8);
-      bytes[bit >> 3] = bytes[bit >> 3] ^ ((<u8>1) << (<u8>(bit & 7)));
+      const mask: u32 = 1 << (bit & 7);
+      bytes[bit >> 3] = bytes[bit >> 3] ^ (<u8>mask);
       // A device that checks says nothing about a damaged frame.
       flags &= ~PacketFlag.CHECKSUM_OK;
     }
