@@ -7,7 +7,7 @@ import { which } from "./tools.ts";
 export interface Supervised {
   command: string;
   args: string[];
-  /** Called with each line of the console. */
+  /** Called with each line of the console: stdout, and stderr, which is a hosted image's console. */
   line: (line: string) => void;
   /** Lines of stderr that are not shown. */
   quiet?: RegExp;
@@ -55,6 +55,7 @@ export async function supervise(options: Supervised): Promise<Ended> {
     if (quiet?.test(text)) return;
     said += `${text}\n`;
     process.stderr.write(`${text}\n`);
+    line(text);
   });
   child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
     process.stdout.write(chunk);
