@@ -56,7 +56,8 @@ test("a folder without a service is one line", async (t) => {
 test("the same sources give the same bytes from another checkout with another cache", async (t) => {
   const folder = temporaryFolder(t);
   const copy = join(folder, "a-copy-with-another-name");
-  for (const part of ["boot", "fibers", "runtime", "net"]) cpSync(join(root, part), join(copy, part), { recursive: true });
+  for (const part of ["boot", "fibers", "runtime", "net"])
+    cpSync(join(root, part), join(copy, part), { recursive: true });
   for (const part of ["package.json", "package-lock.json"]) cpSync(join(root, part), join(copy, part));
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
   const service = join(folder, "service");
@@ -89,7 +90,10 @@ test("what has not changed is not compiled again", async (t) => {
   assert.deepEqual(stamps(), before);
 
   // One file of the service changed: new are its module, the objects made of it and nothing of the platforms.
-  writeFileSync(join(service, "greeting.ts"), 'export function greeting(): string {\n  return "another greeting";\n}\n');
+  writeFileSync(
+    join(service, "greeting.ts"),
+    'export function greeting(): string {\n  return "another greeting";\n}\n',
+  );
   await buildIn(root, cache, service, out, "edit");
   const after = stamps();
   for (const [name, time] of before) assert.equal(after.get(name), time, `${name} was made again`);
@@ -112,27 +116,31 @@ test("what has not changed is not compiled again", async (t) => {
 
 test("a frame that could jump a guard page is refused in images", async (t) => {
   const folder = temporaryFolder(t);
-  // Values that are loaded before a call and used after it have to live on the stack.
+  // Values that are there before a call and after it have to live on the stack.
   const names = Array.from({ length: 400 }, (_, i) => `v${i}`);
   writeFileSync(
     join(folder, "main.ts"),
     `import { exit } from "heddle/runtime";
 const at = heap.alloc(4096);
 function large(depth: i32): u64 {
-${names.map((name, i) => `  const ${name} = load<u64>(at, ${i * 8});`).join("\n")}
-  if (depth > 0) store<u64>(at, large(depth - 1), 8);
-  let mixed = load<u64>(at, 8);
-${names.map((name, i) => `  mixed = (mixed ^ ${name}) * ${i + 3};`).join("\n")}
-  return mixed;
+${names.map((name, i) => `  let ${name} = load<u64>(at, ${i * 8});`).join("\n")}
+  for (let round = 0; round < depth; round++) {
+    large(round);
+${names.map((name, i) => `    ${name} = (${name} ^ ${names[(i + 7) % names.length]}) * ${i + 3};`).join("\n")}
+  }
+  return ${names.join(" ^ ")};
 }
 export function main(): void {
   exit(<i32>large(3));
 }
 `,
   );
-  await assert.rejects(buildService("large", "linux", { directory: folder, outDirectory: join(folder, "out") }), (error: Error) => {
-    assert.ok(error instanceof BuildError);
-    assert.match(error.message, /stack frame size.*w2c_heddle_main0x2Flarge/);
-    return true;
-  });
+  await assert.rejects(
+    buildService("large", "linux", { directory: folder, outDirectory: join(folder, "out") }),
+    (error: Error) => {
+      assert.ok(error instanceof BuildError);
+      assert.match(error.message, /stack frame size.*w2c_heddle_main0x2Flarge/);
+      return true;
+    },
+  );
 });

@@ -45,17 +45,33 @@ test("what wasm2c writes is found good, and gets our prologue", () => {
 });
 
 const damages: [what: string, damage: () => string, message: RegExp][] = [
-  ["a byte that is not ASCII", () => changed("w2c_heddle_main", "w2c_h\u00e4ddle_main"), /^line \d+ holds the character 228$/],
+  [
+    "a byte that is not ASCII",
+    () => changed("w2c_heddle_main", "w2c_h\u00e4ddle_main"),
+    /^line \d+ holds the character 228$/,
+  ],
   ["a zero byte", () => `${good.slice(0, 500)}\0${good.slice(500)}`, /^line \d+ holds the character 0$/],
   ["a function that is missing", () => changed(definition(), ""), /w2c_heddle_double\S* is defined 0 times/],
   ["a function that is there twice", () => changed(definition(), definition() + definition()), /is defined 2 times/],
-  ["a file cut in the middle of a function", () => good.slice(0, good.indexOf("\n", good.length - 200) + 1), /does not end with a function|is missing|defined 0/],
-  ["a file cut behind a function", () => good.slice(0, good.lastIndexOf("\n}\n", good.length - 10) + 3), /w2c_heddle_main\S* is defined 0 times/],
+  [
+    "a file cut in the middle of a function",
+    () => good.slice(0, good.indexOf("\n", good.length - 200) + 1),
+    /does not end with a function|is missing|defined 0/,
+  ],
+  [
+    "a file cut behind a function",
+    () => good.slice(0, good.lastIndexOf("\n}\n", good.length - 10) + 3),
+    /w2c_heddle_main\S* is defined 0 times/,
+  ],
   ["the closing lines missing", () => good.trimEnd().replace(/\}$/, ""), /does not end with a function/],
   ["a brace too many", () => `${good}}\n`, /braces do not match/],
   ["the first lines missing", () => good.slice(good.indexOf("\n") + 1), /first line is missing/],
   ["nothing", () => "", /first line is missing/],
-  ["the look-up of types missing", () => good.replaceAll("wasm2c_heddle_get_func_type", "wasm2c_heddle_get_nothing"), /get_func_type is missing/],
+  [
+    "the look-up of types missing",
+    () => good.replaceAll("wasm2c_heddle_get_func_type", "wasm2c_heddle_get_nothing"),
+    /get_func_type is missing/,
+  ],
 ];
 
 for (const [what, damage, message] of damages) {

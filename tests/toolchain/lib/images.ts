@@ -14,7 +14,11 @@ export const services = join(root, "tests/toolchain/services");
 export function buildService(
   name: string,
   platform: Platform | "both",
-  { directory = join(services, name), profile = "image" as Profile, outDirectory = join(root, "dist/tests", name) } = {},
+  {
+    directory = join(services, name),
+    profile = "image" as Profile,
+    outDirectory = join(root, "dist/tests", name),
+  } = {},
 ): Promise<BuildResult> {
   return build({ name, directory, platform, profile, outDirectory, progress: () => {} });
 }

@@ -6,6 +6,7 @@ class Box {
   value: i32 = 7;
 }
 
+
 @unmanaged
 class Far {
   value: i32;
