@@ -34,8 +34,6 @@ const F_CSUM: u64 = 1 << 0;
 const F_GUEST_CSUM: u64 = 1 << 1;
 const F_MTU: u64 = 1 << 3;
 const F_MAC: u64 = 1 << 5;
-const F_GUEST_TSO4: u64 = 1 << 7;
-const F_GUEST_TSO6: u64 = 1 << 8;
 const F_HOST_TSO4: u64 = 1 << 11;
 const F_HOST_TSO6: u64 = 1 << 12;
 const F_MRG_RXBUF: u64 = 1 << 15;
@@ -96,17 +94,13 @@ export class VirtioNet extends Card {
   /** Brings the card up. @returns 0, or EIO, ENODEV, ENOMEM */
   open(): i32 {
     const virtio = this.virtio;
-    let wanted = F_CSUM | F_GUEST_CSUM | F_MTU | F_MAC | F_GUEST_TSO4 | F_GUEST_TSO6 | F_HOST_TSO4 | F_HOST_TSO6;
+    // Not GUEST_TSO4/6: frames of up to 64 KiB (5.1.6.3.1) are 40 of our buffers, more than a packet has slices, and what
+    // does not fit is lost. Without them the device's side cuts large segments.
+    let wanted = F_CSUM | F_GUEST_CSUM | F_MTU | F_MAC | F_HOST_TSO4 | F_HOST_TSO6;
     wanted |= F_MRG_RXBUF | F_ANY_LAYOUT | F_EVENT_IDX | F_VERSION_1;
     if (virtio.transport == Transport.VIRTIO_PCI_LEGACY || virtio.transport == Transport.VIRTIO_MMIO_LEGACY)
       wanted &= ~F_VERSION_1;
     if (!virtio.negotiate(wanted)) return Errno.EIO;
-    const features = virtio.features;
-    // Large receive needs merged buffers: ours hold one frame each. Without them the device must not send large ones; it is
-    // asked again, because features cannot be taken back.
-    if (!(features & F_MRG_RXBUF) && features & (F_GUEST_TSO4 | F_GUEST_TSO6)) {
-      if (!virtio.negotiate(wanted & ~(F_GUEST_TSO4 | F_GUEST_TSO6))) return Errno.EIO;
-    }
     this.headerBytes = virtio.features & (F_VERSION_1 | F_MRG_RXBUF) ? 12 : 10;
     this.anyLayout = (virtio.features & (F_VERSION_1 | F_ANY_LAYOUT)) != 0;
 
@@ -137,7 +131,6 @@ export class VirtioNet extends Card {
     if (features & F_HOST_TSO4) offloads |= CardOffload.TSO4;
     if (features & F_HOST_TSO6) offloads |= CardOffload.TSO6;
     if (features & F_GUEST_CSUM) offloads |= CardOffload.CSUM_RX;
-    if (features & F_GUEST_TSO4) offloads |= CardOffload.GRO;
     this.offloads = offloads;
   }
 
@@ -252,12 +245,14 @@ export class VirtioNet extends Card {
       if (gso == GSO_TCPV4) p.flags |= PacketFlag.GSO_TCP4;
       else if (gso == GSO_TCPV6) p.flags |= PacketFlag.GSO_TCP6;
       let whole = more > 0;
-      while (--more > 0 && whole) {
-        // A frame's buffers are published together; fewer than announced is the device's mistake.
-        const part = this.rxSeen != index ? this.complete() : null;
-        whole = part != null && p.addSlice(part.data, part.len, part);
+      // All buffers of a frame are taken, also when it is lost: what a peer sent must never be read as a header. They are
+      // published together; fewer than announced is the device's mistake.
+      for (; more > 1 && this.rxSeen != index; more--) {
+        const part = this.complete();
+        whole = whole && part != null && p.addSlice(part.data, part.len, part);
         if (part != null) part.free();
       }
+      if (more > 1) whole = false;
       if (whole) {
         queue.push(p);
       } else {
