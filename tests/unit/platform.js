@@ -68,7 +68,7 @@ export function platformImports(memory) {
     stackCreate: () => end("stackCreate: V8 has no stacks to switch"),
     stackFree: () => {},
     stackCount: () => 0,
-    stackScan: () => {},
+    stackScan: () => 0,
     stackSwitch: () => end("stackSwitch: V8 has no stacks to switch"),
   };
 }
