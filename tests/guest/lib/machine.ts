@@ -166,12 +166,14 @@ export class Machine {
     return new Promise((resolve, reject) => {
       const socket = connect(join(this.folder, "qmp"));
       let text = "";
-      socket.on("error", reject);
+      let pressed = false;
+      // A machine that ends at once takes the answer with it.
+      socket.on("error", (error) => (pressed ? resolve() : reject(error)));
       socket.on("data", (chunk) => {
         text += chunk;
         const answers = text.split("\n").filter((line) => line.includes('"return"')).length;
         if (text.includes('"QMP"') && !text.includes('"return"')) socket.write('{"execute":"qmp_capabilities"}\n');
-        else if (answers === 1) socket.write('{"execute":"system_powerdown"}\n');
+        else if (answers === 1) pressed = socket.write('{"execute":"system_powerdown"}\n') || true;
         else if (answers >= 2) resolve(void socket.destroy());
       });
     });
