@@ -37,6 +37,12 @@ test("graphs of 250 fibers stay whole with a collection and poison at each suspe
   assert.equal(status, 0);
 });
 
+test("references moved between arrays while a cycle is marking are not lost", async () => {
+  const { status, output } = await runService("incremental");
+  assert.equal(output, "nothing lost\n");
+  assert.equal(status, 0);
+});
+
 test("without the toolchain's part the same test loses a live array", async () => {
   const { status, output } = await runService("collector", { gcStress: true, withoutRoots: true });
   assert.match(output, /FAILED biased pointer/);

@@ -7,6 +7,7 @@
 // Invariants
 // 1. `starts` has a bit for exactly the live managed objects of the heap; static objects are not in it and never freed.
 // 2. An object is marked in this cycle when its `mark` is `epoch`. New objects are born marked: a cycle never frees them.
+//    An array of references born while a cycle is marking is gray: `splice` and array literals fill it without `__link`.
 // 3. A cycle: a new epoch; roots, then everything reachable from the gray list (`gray`), then the roots again, because
 //    fibers have run meanwhile; then the sweep. `__link` marks what is stored while a cycle is marking (insertion barrier).
 // 4. Collection runs only from the loop's stack (`__collect_step`, `__collect`), when every fiber is suspended and its
@@ -14,6 +15,7 @@
 // 5. A conservative root holds the whole object that its value points into, from the header to one byte past the end.
 
 import { BLOCK, BLOCK_OVERHEAD, OBJECT_OVERHEAD, OBJECT_MAXSIZE, TOTAL_OVERHEAD } from "./common";
+import { TypeinfoFlags } from "../shared/typeinfo";
 import { E_ALLOCATION_TOO_LARGE } from "../util/error";
 
 // @ts-ignore: decorator
@@ -43,6 +45,8 @@ class Object extends BLOCK {
 @inline const CHUNK_BITMAP_BYTES: usize = 1 << (CHUNK_SHIFT - 7);
 // @ts-ignore: decorator
 @inline const CANDIDATES: i32 = 1024;
+// @ts-ignore: decorator
+@inline const ARRAY_OF_REFERENCES: u32 = TypeinfoFlags.ARRAY | TypeinfoFlags.VALUE_MANAGED;
 
 // @ts-ignore: decorator
 @lazy let epoch: u32 = 1;
@@ -92,8 +96,10 @@ function setStart(obj: Object): void {
     const chunk = at >> CHUNK_SHIFT;
     store<usize>(directory + (chunk << 2), bitmap);
     if (chunk < firstChunk) firstChunk = chunk;
-    if (chunk > lastChunk) lastChunk = chunk;
   }
+  // The last chunk is the one where the last object ends: a pointer into the tail of a large one is looked for, too.
+  const last = min<usize>((at + (obj.mmInfo & ~3)) >> CHUNK_SHIFT, CHUNKS - 1);
+  if (last > lastChunk) lastChunk = last;
   const bit = (at >> 4) & 0xffff;
   const word = bitmap + ((bit >> 6) << 3);
   store<u64>(word, load<u64>(word) | ((<u64>1) << (bit & 63)));
@@ -214,6 +220,10 @@ export function __new(size: usize, id: i32): usize {
   obj.rtSize = <u32>size;
   obj.mark = epoch;
   obj.gray = null;
+  if (marking && (__typeinfo(id) & ARRAY_OF_REFERENCES) == ARRAY_OF_REFERENCES) {
+    obj.gray = grayList;
+    grayList = obj;
+  }
   setStart(obj);
   total += sizeOf(obj);
   const ptr = changetype<usize>(obj) + TOTAL_OVERHEAD;
@@ -254,7 +264,8 @@ export function __visit(ptr: usize, cookie: i32): void {
 // @ts-ignore: decorator
 @global @unsafe
 export function __pin(ptr: usize): usize {
-  if (ptr != 0) {
+  // A static object is never freed, so there is nothing to pin; marked for good, its members would not be visited.
+  if (ptr >= __heap_base) {
     const obj = changetype<Object>(ptr - TOTAL_OVERHEAD);
     if (marking) markObject(obj);
     if (obj.mark != PINNED) pinned++;
