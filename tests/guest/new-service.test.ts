@@ -32,12 +32,16 @@ for (const [how, ...options] of [["in QEMU"], ["hosted, without root", "--hosted
       try {
         let said = "";
         const port = await new Promise<number>((resolve, reject) => {
-          child.once("close", () => reject(new Error(said)));
+          const give_up = () => reject(new Error(`it does not say where it serves:\n${said}`));
+          const timer = setTimeout(give_up, 240_000);
+          child.once("close", () => (clearTimeout(timer), give_up()));
           for (const stream of [child.stdout, child.stderr])
             stream.setEncoding("utf8").on("data", (chunk: string) => {
               said += chunk;
               const printed = said.match(/echo serves tcp:\/\/127\.0\.0\.1:(\d+)/);
-              if (printed) resolve(Number(printed[1]));
+              if (!printed) return;
+              clearTimeout(timer);
+              resolve(Number(printed[1]));
             });
         });
         const long = "0123456789abcdef".repeat(4096);
