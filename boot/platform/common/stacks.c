@@ -145,6 +145,9 @@ u32 w2c_env_stackScan(struct core* core, u32 handle, u32 skip, u32 target, u32 c
     wasm_trap(TRAP_PLATFORM);
   }
   if (stack->state == STACK_FREE) return 0;
+  // Values in the heap are all that the collector looks for; nothing else on a native stack is the sandbox's to see.
+  if (low < LINEAR_HEAP) low = LINEAR_HEAP;
+  if (high > core->heap_mapped) high = (u32)core->heap_mapped;
   __builtin_unwind_init();  // the running stack: its registers go into this frame
   const u8* from = stack->state == STACK_RUNNING ? __builtin_frame_address(0) : (const u8*)stack->sp;
   if (stack->state == STACK_RUNNING) from -= 256;  // where this function saved them

@@ -13,7 +13,7 @@ enum { RCTL_ENABLE = 1 << 1, RCTL_BROADCAST = 1 << 15, RCTL_STRIP_CRC = 1 << 26 
 enum { TCTL_ENABLE = 1 << 1, TCTL_PAD = 1 << 3, TCTL_COLLISIONS = 0x0F << 4 | 0x40 << 12, TIPG_IEEE = 0x0060200A };
 enum { INTERRUPT_TX = 1 << 0, INTERRUPT_LINK = 1 << 2, INTERRUPT_RX_LOW = 1 << 4, INTERRUPT_OVERRUN = 1 << 6, INTERRUPT_RX = 1 << 7 };
 enum { EEPROM_START = 1, EEPROM_DONE = 1 << 4, EEPROM_POLLS = 1000, ADDRESS_VALID = 1u << 31 };
-enum { BUFFER_BYTES = 2048, TX_BYTES_MAX = 16288, TX_END = 1, TX_INSERT_CRC = 2, TX_REPORT = 8 };
+enum { BUFFER_BYTES = 2048, TX_BYTES_MAX = 16288, TX_END = 1, TX_INSERT_CRC = 2, TX_REPORT = 8, DONE = 1 };
 static const u64 RESET_LIMIT_NS = 100000000;
 
 static u32 load(const struct device* d, u32 reg) { return *(volatile u32*)(d->registers + reg); }
@@ -93,6 +93,7 @@ void e1000_ring_start(struct device* d, struct ring* ring) {
 u32 pc_post_e1000(struct ring* ring, u32 slot, u64 physical, u32 length, u32 flags) {
   if (slot != (ring->posted & (ring->entries - 1))) return (u32)EINVAL;
   struct { u64 address; u32 command, status; }* descriptor = (void*)&ring->descriptors[slot];
+  if (descriptor->address && !(*(volatile u32*)&descriptor->status & DONE)) return (u32)EINVAL;
   if (ring->format == RING_E1000_RX) {
     if (length < BUFFER_BYTES) return (u32)EFAULT;
     descriptor->command = 0;

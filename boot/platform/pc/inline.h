@@ -3,12 +3,15 @@
 // Safety argument of ringPost. A device writes where a descriptor says, so a descriptor only ever gets an address made
 // here: an offset checked against the core's slice of the pool (for writing) or against the pool and the content (for
 // reading) plus that window's fixed distance to physical memory. Flags are masked to NEXT and WRITE: an indirect
-// descriptor would be a list of addresses that the driver wrote.
+// descriptor would be a list of addresses that the driver wrote. A slot is not written again before the device has used its
+// chain: reading it meanwhile, the device could pair the address of one descriptor with the length of the other. So that
+// chains share no slot, each is posted in the order of its links.
 #pragma once
 #define CLOCK_INLINE
 #include "../common/platform.h"
 
 #define PC_RINGS 64
+#define PC_RING_ENTRIES 1024
 #define PC_WINDOWS 3
 
 enum { POST_NEXT = 1, POST_WRITE = 2, POST_END = 4, POST_NEXT_SHIFT = 16 };
@@ -27,16 +30,18 @@ struct ring {
   struct virtio_descriptor* descriptors;  // e1000: its descriptors, 16 bytes each as well
   struct virtio_available* available;
   volatile struct virtio_used* used;
-  u32 head;            // of the chain being posted
+  u32 head, next;      // of the chain being posted: its first slot, and the one that must follow
   bool open;           // a chain is being posted
   u16 posted;          // what `available->index` becomes; e1000: the next slot in order
   u16 published;       // what the device was told
+  u16 taken_back;      // of the used ring, what `owned` knows
   // cold
   bool event_index;
   u32 device, queue;
   volatile u16* notify;  // modern PCI; 32 bits wide on MMIO
   u64 physical, bytes;   // of the memory behind it
   u64 completions;       // where in that memory
+  bool owned[PC_RING_ENTRIES];  // virtio: slots posted that the device has not used yet
 };
 extern struct ring pc_rings[PC_RINGS];
 
@@ -47,6 +52,7 @@ extern struct pc_window pc_windows[PC_WINDOWS];
 struct pc_slice { u64 low, high; };
 extern struct pc_slice pc_slices[];
 
+void pc_take_back(struct ring* ring);
 u32 pc_post_e1000(struct ring* ring, u32 slot, u64 physical, u32 length, u32 flags);
 
 static inline u32 w2c_env_pendingTake(struct core* core) {
@@ -82,10 +88,17 @@ static inline u32 w2c_env_ringPost(struct core* core, u32 ring, u32 slot, u32 bu
       if (++window == pc_windows + PC_WINDOWS) return FAULT;
   }
   if (r->format != RING_VIRTIO_SPLIT) return pc_post_e1000(r, slot, buffer + window->to_physical, length, flags);
+  if (r->open && slot != r->next) return INVALID;
+  if (r->owned[slot]) {
+    pc_take_back(r);
+    if (r->owned[slot]) return INVALID;
+  }
+  r->owned[slot] = true;
   r->descriptors[slot] = (struct virtio_descriptor){
       buffer + window->to_physical, length, (u16)(flags & (POST_NEXT | POST_WRITE)), (u16)next};
   if (!r->open) r->head = slot;
   r->open = (flags & POST_NEXT) != 0;
+  r->next = next;
   if (!r->open) r->available->ring[r->posted++ & (r->entries - 1)] = (u16)r->head;
   return 0;
 }

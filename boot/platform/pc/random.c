@@ -2,6 +2,7 @@
 // and the jitter of the TSC, all of them mixed. Where neither the CPU nor a device gives entropy the jitter has to do, and the
 // console says so: weak data is never returned silently.
 // clang: -Oz
+#include <string.h>
 #include "pc.h"
 
 enum { BLOCK_BYTES = 64, KEY_BYTES = 32, JITTER_ROUNDS = 4096 };
@@ -19,6 +20,12 @@ static void quarter(u32* s, u32 a, u32 b, u32 c, u32 d) {
   s[c] += s[d], s[b] = rotate(s[b] ^ s[c], 7);
 }
 
+// Keys leave no copy on a stack: sandboxed code can have its stacks scanned.
+static void wipe(void* data, size_t length) {
+  memset(data, 0, length);
+  __asm__ volatile("" ::"r"(data) : "memory");
+}
+
 static void block(const u32 with[8], u32 counter, u32 out[16]) {
   u32 start[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
   for (u32 i = 0; i < 8; i++) start[4 + i] = with[i];
@@ -29,6 +36,7 @@ static void block(const u32 with[8], u32 counter, u32 out[16]) {
     for (u32 k = 0; k < 4; k++) quarter(out, k, 4 + (k + 1) % 4, 8 + (k + 2) % 4, 12 + (k + 3) % 4);
   }
   for (u32 i = 0; i < 16; i++) out[i] += start[i];
+  wipe(start, sizeof start);
 }
 
 // Mixes in up to 32 bytes at a time: the new key is a block of the old key XOR the data.
@@ -55,6 +63,8 @@ static void fill(u8* out, size_t length) {
     block(working, counter, words);
     for (u32 i = 0; i < BLOCK_BYTES && length; i++, length--) *out++ = (u8)(words[i / 4] >> 8 * (i % 4));
   }
+  wipe(words, sizeof words);
+  wipe(working, sizeof working);
   lock_give(&lock);
 }
 
@@ -113,7 +123,7 @@ void random_ready(void) {
 }
 
 void w2c_env_random(struct core* core, u32 data, u32 length) {
-  if (!core_range(data, length, LINEAR_HEAP, core->heap_mapped) && !core_range(data, length, LINEAR_POOL, LINEAR_POOL_END))
+  if (!core_range(data, length, LINEAR_HEAP, core->heap_mapped) && !core_range(data, length, LINEAR_POOL, pc_windows[0].high))
     trap_report(core, TRAP_PLATFORM, data, (u64)__builtin_return_address(0), (u64)__builtin_frame_address(0));
   fill(core_pointer(core, data), length);
 }

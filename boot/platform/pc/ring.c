@@ -7,22 +7,23 @@
 #include <string.h>
 #include "devices.h"
 
-enum { ENTRIES_MIN = 8, ENTRIES_MAX = 1024 };
+enum { ENTRIES_MIN = 8, ENTRIES_MAX = PC_RING_ENTRIES };
 static const u64 COMPLETIONS_STRIDE = 0x10000;
 
 struct ring pc_rings[PC_RINGS];
 
 static struct ring* slot_for(u32 dev, u32 queue, u64 bytes) {
-  struct ring* empty = NULL;
+  struct ring *empty = NULL, *former = NULL;
   for (u32 i = 0; i < PC_RINGS; i++) {
     struct ring* ring = &pc_rings[i];
     if (ring->bytes && ring->device == dev && ring->queue == queue) {
       if (ring->core) return NULL;  // the queue has one
-      if (ring->bytes == bytes) return ring;
+      if (ring->bytes == bytes) former = ring;
       continue;
     }
     if (!ring->bytes && !empty) empty = ring;
   }
+  if (former) return former;
   if (!empty) return NULL;
   empty->physical = frames_take(bytes, SMALL_PAGE);
   if (!empty->physical) return NULL;
@@ -61,7 +62,8 @@ s32 ring_create(struct core* core, u32 dev, u32 queue, u32 format, u32 entries) 
   ring->available = (struct virtio_available*)(memory + available);
   ring->used = (volatile struct virtio_used*)(memory + completions);
   ring->open = false;
-  ring->posted = ring->published = 0;
+  ring->posted = ring->published = ring->taken_back = 0;
+  memset(ring->owned, 0, sizeof ring->owned);
   ring->notify = NULL;
   ring->event_index = virtio && virtio_event_index(device);
   if (virtio && !virtio_queue_start(device, queue, ring, ring->physical + available, ring->physical + completions)) return EIO;
@@ -73,6 +75,20 @@ s32 ring_create(struct core* core, u32 dev, u32 queue, u32 format, u32 entries) 
 void rings_drop(u32 dev) {
   for (u32 i = 0; i < PC_RINGS; i++)
     if (pc_rings[i].bytes && pc_rings[i].device == dev) pc_rings[i].core = NULL;
+}
+
+// Frees the slots of the chains that the device has used since the last time. What it says is checked all the same.
+void pc_take_back(struct ring* ring) {
+  u16 used = ring->used->index;
+  __asm__ volatile("" ::: "memory");
+  for (; ring->taken_back != used; ring->taken_back++) {
+    u32 slot = ring->used->ring[ring->taken_back & (ring->entries - 1)].id;
+    for (u32 step = 0; step < ring->entries && slot < ring->entries; step++) {
+      ring->owned[slot] = false;
+      if (!(ring->descriptors[slot].flags & POST_NEXT)) break;
+      slot = ring->descriptors[slot].next;
+    }
+  }
 }
 
 static struct ring* find(struct core* core, u32 ring) {

@@ -186,8 +186,25 @@ function tryRings(dev: i32, e1000: bool): void {
   }
   post(ring, "a good buffer", 0, pool, bytes, Post.WRITE, 0);
   post(ring, "the pool's last buffer", 1, end - bytes, bytes, Post.WRITE, 0);
+  if (e1000) {
+    for (let slot = 2; slot < entries; slot++) post(ring, "a good buffer", slot, pool, bytes, Post.WRITE, 0);
+    post(ring, "a slot that the device has", 0, pool, bytes, Post.WRITE, Errno.EINVAL);
+  } else {
+    const next = Post.WRITE | Post.NEXT | (3 << Post.NEXT_SHIFT);
+    post(ring, "a slot that the device has", 1, pool, 64, Post.WRITE, Errno.EINVAL);
+    post(ring, "a chain", 2, pool, bytes, next, 0);
+    post(ring, "a slot that the chain does not go on with", 4, pool, bytes, Post.WRITE, Errno.EINVAL);
+    post(ring, "a slot of the chain itself", 2, pool, bytes, Post.WRITE, Errno.EINVAL);
+    post(ring, "the chain's end", 3, pool, bytes, Post.WRITE, 0);
+  }
   devReset(dev);
   post(ring, "a good buffer after the reset", 0, pool, bytes, Post.WRITE, Errno.EINVAL);
+  // The memory of former rings is taken again: not while the queue has another one.
+  if (!e1000) return;
+  devOpen(dev);
+  expect("larger ring", ringCreate(dev, 0, format, 512) >= 0 ? 1 : 0, 1);
+  expect("former ring beside it", ringCreate(dev, 0, format, ENTRIES), Errno.ENOMEM);
+  devReset(dev);
 }
 
 function tryDevice(dev: i32): void {
