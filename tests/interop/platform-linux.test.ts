@@ -132,7 +132,7 @@ describe("tools", () => {
       const running = await start(network, "--tap", "t0");
       const { stdout } = await network.run("gdb", ["-nx", "-batch", "-p", String(running.pid), "-ex", "bt"], 60_000);
       assert.match(stdout, /w2c_env_wait.*\n#\d+ .*w2c_heddle_.*main/);
-      assert.match(stdout, /main.* at module\/heddle\.c:\d+/);
+      assert.match(stdout, /main.* at \/?module\/heddle\.c:\d+/);
     });
   });
 
