@@ -29,8 +29,27 @@ export function finish(sum: u64): u16 {
 
 /** Sum of `bytes` bytes at `at`, not folded; at most 2^33 of them. */
 export function sumBytes(at: usize, bytes: u32): u64 {
-  let sum: u64 = 0;
-  const end = at + (bytes & ~3);
+  // 32 bytes a turn in 64-bit words whose carries go around (2^64 is 1 modulo 2^16 - 1): an add and an adc each. A loop
+  // over 32-bit words is not vectorised here, as its address could wrap.
+  let wide: u64 = 0;
+  let carries: u64 = 0;
+  const endWide = at + (bytes & ~31);
+  for (; at < endWide; at += 32) {
+    const a = load<u64>(at);
+    wide += a;
+    carries += u64(wide < a);
+    const b = load<u64>(at, 8);
+    wide += b;
+    carries += u64(wide < b);
+    const c = load<u64>(at, 16);
+    wide += c;
+    carries += u64(wide < c);
+    const d = load<u64>(at, 24);
+    wide += d;
+    carries += u64(wide < d);
+  }
+  let sum = (wide & 0xffffffff) + (wide >> 32) + carries;
+  const end = at + (bytes & 28);
   for (; at < end; at += 4) sum += load<u32>(at);
   if (bytes & 2) {
     sum += load<u16>(at);
