@@ -63,6 +63,7 @@ function addressesOf(i: u32): u64 {
   return ((<u64>0x0a000002) << 32) | (0xc0a80000 + i * 7);
 }
 
+
 @inline
 function portsOf(i: u32): u64 {
   return ((<u64>(1024 + i * 13)) << 16) | 80;
