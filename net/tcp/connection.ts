@@ -312,13 +312,16 @@ export class Connection extends Flow {
     return changetype<Timer>(changetype<usize>(this) + CONNECTION_FIELDS);
   }
 
+
   @inline get ackTimer(): Timer {
     return changetype<Timer>(changetype<usize>(this) + CONNECTION_FIELDS + TIMER_BYTES);
   }
 
+
   @inline get keepTimer(): Timer {
     return changetype<Timer>(changetype<usize>(this) + CONNECTION_FIELDS + 2 * TIMER_BYTES);
   }
+
 
   @inline get route(): Route {
     return changetype<Route>(changetype<usize>(this) + CONNECTION_FIELDS + 3 * TIMER_BYTES);
@@ -329,9 +332,11 @@ export class Connection extends Flow {
     return (this.flags & flag) != 0;
   }
 
+
   @inline set(flag: u32): void {
     this.flags |= flag;
   }
+
 
   @inline clear(flag: u32): void {
     this.flags &= ~flag;
@@ -354,9 +359,11 @@ export class Connection extends Flow {
     return load<u32>(changetype<usize>(this) + i * 8, offsetof<Connection>("sack0s"));
   }
 
+
   @inline sackEnd(i: u32): u32 {
     return load<u32>(changetype<usize>(this) + i * 8, offsetof<Connection>("sack0e"));
   }
+
 
   @inline setSack(i: u32, start: u32, end: u32): void {
     store<u32>(changetype<usize>(this) + i * 8, start, offsetof<Connection>("sack0s"));

@@ -63,9 +63,11 @@ export class Options {
     return (this.present & option) != 0;
   }
 
+
   @inline sackStart(i: u32): u32 {
     return bswap<u32>(load<u32>(this.sackAt + i * 8));
   }
+
 
   @inline sackEnd(i: u32): u32 {
     return bswap<u32>(load<u32>(this.sackAt + i * 8, 4));

@@ -25,10 +25,12 @@ function payload(p: Packet): u32 {
   return p.totalLen - p.l4;
 }
 
+
 @inline
 function endOf(p: Packet): u32 {
   return p.cookie + p.totalLen - p.l4;
 }
+
 
 @inline
 function skip(p: Packet, bytes: u32): void {

@@ -48,6 +48,7 @@ export class Segment {
     return this.end - this.start;
   }
 
+
   @inline is(mark: u32): bool {
     return (this.flags & mark) != 0;
   }

@@ -22,10 +22,12 @@ export function seqGe(a: u32, b: u32): bool {
   return <i32>(a - b) >= 0;
 }
 
+
 @inline
 export function seqMin(a: u32, b: u32): u32 {
   return seqLt(a, b) ? a : b;
 }
+
 
 @inline
 export function seqMax(a: u32, b: u32): u32 {

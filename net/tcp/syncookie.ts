@@ -86,10 +86,12 @@ export function cookieShift(echo: u32): u32 {
   return echo & 15;
 }
 
+
 @inline
 export function cookieSack(echo: u32): bool {
   return (echo & TS_SACK) != 0;
 }
+
 
 @inline
 export function cookieEcn(echo: u32): bool {

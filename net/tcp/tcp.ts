@@ -383,10 +383,12 @@ export class TcpModule extends Transport {
     return c.rq_head == null && packetsFree > packetsTotal / 64;
   }
 
+
   @inline hold(c: Connection, count: u32): void {
     c.buffers += count;
     this.buffers += count;
   }
+
 
   @inline unhold(c: Connection, count: u32): void {
     c.buffers -= count;

@@ -34,15 +34,18 @@ export function tcpSrc(at: usize): u32 {
   return bswap<u16>(load<u16>(at, SRC));
 }
 
+
 @inline
 export function tcpDst(at: usize): u32 {
   return bswap<u16>(load<u16>(at, DST));
 }
 
+
 @inline
 export function tcpSeq(at: usize): u32 {
   return bswap<u32>(load<u32>(at, SEQ));
 }
+
 
 @inline
 export function tcpAck(at: usize): u32 {
@@ -53,6 +56,7 @@ export function tcpAck(at: usize): u32 {
 export function tcpHeaderBytes(at: usize): u32 {
   return ((<u32>load<u8>(at, OFFSET)) >> 4) << 2;
 }
+
 
 @inline
 export function tcpFlags(at: usize): u32 {

@@ -38,6 +38,7 @@ export class Timer {
     this.context = context;
   }
 
+
   @inline get isSet(): bool {
     return this.slot != 0;
   }

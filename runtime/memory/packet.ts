@@ -120,9 +120,11 @@ export class Packet {
     return load<u32>(changetype<usize>(this) + SLICES + i * SLICE_BYTES);
   }
 
+
   @inline sliceLen(i: u32): u32 {
     return load<u32>(changetype<usize>(this) + SLICES + i * SLICE_BYTES, 4);
   }
+
 
   @inline sliceOwner(i: u32): Packet | null {
     return changetype<Packet | null>(<usize>load<u32>(changetype<usize>(this) + SLICES + i * SLICE_BYTES, 8));

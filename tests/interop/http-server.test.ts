@@ -106,7 +106,8 @@ describe("on a clean link", () => {
   test("an upload loses nothing on the way in, however large the frames that the host makes of it", async () => {
     const file = join(folder, "upload.bin");
     writeFileSync(file, big.subarray(0, 900_000));
-    const counted = async () => Number((await network.must("nstat", ["-asz", "TcpRetransSegs"])).match(/RetransSegs\s+(\d+)/)![1]);
+    const counted = async () =>
+      Number((await network.must("nstat", ["-asz", "TcpRetransSegs"])).match(/RetransSegs\s+(\d+)/)![1]);
     const before = await counted();
     const request = ["-H", "Expect:", "--data-binary", `@${file}`, `http://${GUEST}/`];
     const code = await network.must("curl", ["-s", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}", ...request]);

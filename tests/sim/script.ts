@@ -66,7 +66,7 @@ class Recorder extends Tap {
     let tsEcr: u32 = 0;
     let hasTs = false;
     let mss: u32 = 0;
-    for (let i: u32 = 20; i < header; ) {
+    for (let i: u32 = 20; i < header;) {
       const kind = load<u8>(tcp + i);
       if (kind == 0) break;
       if (kind == 1) {
@@ -87,7 +87,19 @@ class Recorder extends Tap {
     }
     const ack = flags & ACK ? tcpAck(tcp) - PEER_ISN : 0;
     this.seen.push(
-      new Seen(flags, tcpSeq(tcp) - this.iss, ack, tcpWindow(tcp), total - 20 - header, sack, tsVal, tsEcr, hasTs, mss, this.world!.world.now_ns),
+      new Seen(
+        flags,
+        tcpSeq(tcp) - this.iss,
+        ack,
+        tcpWindow(tcp),
+        total - 20 - header,
+        sack,
+        tsVal,
+        tsEcr,
+        hasTs,
+        mss,
+        this.world!.world.now_ns,
+      ),
     );
     return false;
   }
@@ -140,7 +152,16 @@ export class Script {
     const length = 20 + optionBytes + bytes;
     emitEthernet(at, this.link.deviceA.mac, this.link.deviceB.mac, 0x0800);
     emitIpv4(at + 14, 0, 20 + length, 1, 0x4000, 64, 6, <u32>ADDRESS_B, <u32>ADDRESS_A);
-    emitTcp(tcp, this.remotePort, this.localPort, seq + PEER_ISN, flags & ACK ? ack + this.recorder.iss : 0, 20 + optionBytes, flags, this.window);
+    emitTcp(
+      tcp,
+      this.remotePort,
+      this.localPort,
+      seq + PEER_ISN,
+      flags & ACK ? ack + this.recorder.iss : 0,
+      20 + optionBytes,
+      flags,
+      this.window,
+    );
     if (options != null) memory.copy(tcp + 20, changetype<usize>(options), optionBytes);
     if (ts) {
       store<u32>(tcp + 20, 0x0a080101);
@@ -163,17 +184,18 @@ export class Script {
     options[1] = 1;
     options[2] = 5;
     options[3] = <u8>(2 + n);
-    for (let i = 0; i < blocks.length; i++) store<u32>(changetype<usize>(options) + 4 + i * 4, bswap<u32>(blocks[i] + this.recorder.iss));
+    for (let i = 0; i < blocks.length; i++)
+      store<u32>(changetype<usize>(options) + 4 + i * 4, bswap<u32>(blocks[i] + this.recorder.iss));
     this.send(ACK, seq, ack, 0, options);
   }
 
   syn(present: u32, flags: u32 = SYN, ack: u32 = 0): void {
     const o: Array<u8> = [];
-    if (present & MSS) o.push(2), o.push(4), o.push(0x05), o.push(0xb4);
-    if (present & SACK) o.push(1), o.push(1), o.push(4), o.push(2);
-    if (present & SCALE) o.push(1), o.push(3), o.push(3), o.push(7);
+    if (present & MSS) (o.push(2), o.push(4), o.push(0x05), o.push(0xb4));
+    if (present & SACK) (o.push(1), o.push(1), o.push(4), o.push(2));
+    if (present & SCALE) (o.push(1), o.push(3), o.push(3), o.push(7));
     if (present & TS) {
-      o.push(1), o.push(1), o.push(8), o.push(10);
+      (o.push(1), o.push(1), o.push(8), o.push(10));
       for (let i = 3; i >= 0; i--) o.push(<u8>(this.tsVal >> (8 * i)));
       for (let i = 3; i >= 0; i--) o.push(<u8>(this.tsEcr >> (8 * i)));
     }

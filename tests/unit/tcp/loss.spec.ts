@@ -105,6 +105,7 @@ describe("a stream over a narrow link", () => {
 
 describe("a stream of large segments", () => {
   it("through cards that offload (64 KiB segments, received whole), with loss, 10 seeds", () => {
-    for (let seed: u64 = 900; seed < 910; seed++) run(seed, lossy(1), 2000000, 500000, 120 * SECOND, Offload.CSUM_TX | Offload.TSO4);
+    for (let seed: u64 = 900; seed < 910; seed++)
+      run(seed, lossy(1), 2000000, 500000, 120 * SECOND, Offload.CSUM_TX | Offload.TSO4);
   });
 });
