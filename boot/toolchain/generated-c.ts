@@ -61,3 +61,22 @@ export function replacePrologue(c: string): string {
   if (begin < 0 || !end) throw new BuildError("wasm2c's prologue is not where this version of wabt is known to put it");
   return c.slice(0, begin) + OWN_PROLOGUE + c.slice(end.index + end[0].length);
 }
+
+/**
+ * What a module imports must be a function of the platform: AssemblyScript's standard library has some that only a browser or
+ * Node provides.
+ * @param header what wasm2c declares
+ * @param provided text in which every function of the platform is named, as `w2c_env_NAME`
+ * @throws BuildError that names them
+ */
+export function checkImports(header: string, provided: string): void {
+  const known = new Set([...provided.matchAll(/\bw2c_env_(\w+)\(/g)].map((match) => match[1]!));
+  const unknown = [...header.matchAll(/^\/\* import: '(\w+)' '([^']+)' \*\/\n\S+ w2c_\w+?_(\w+)\(/gm)]
+    .filter((match) => match[1] !== "env" || !known.has(match[3]!))
+    .map((match) => match[2]!);
+  if (unknown.length === 0) return;
+  throw new BuildError(
+    `the service calls what no machine has: ${unknown.join(", ")}. ` +
+      'Write lines with print() of "heddle/runtime", take time from clockMonotonic() or clockWall(), random bytes from random().',
+  );
+}

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { compileAssemblyScript } from "./assemblyscript.ts";
 import { cached, hash, hashFiles } from "./cache.ts";
 import { compact } from "./compact-c.ts";
-import { replacePrologue } from "./generated-c.ts";
+import { checkImports, replacePrologue } from "./generated-c.ts";
 import { buildNative, platformFiles, type Platform, type Profile } from "./native.ts";
 import { BuildError, root, runPackage } from "./process.ts";
 import { keepRoots } from "./roots.ts";
@@ -109,6 +109,7 @@ async function rebuild({
     await runPackage("wabt/bin/wasm2c", ["heddle.wasm", "-o", "heddle.c", "-n", "heddle"], { cwd: folder });
     const path = join(folder, "heddle.c");
     if (!existsSync(path)) throw new BuildError("wasm2c wrote nothing and said nothing");
+    checkImports(readFileSync(join(folder, "heddle.h"), "latin1"), platformHeaders());
     const c = compact(replacePrologue(readFileSync(path, "latin1")));
     writeFileSync(path, variant?.withoutRoots ? c : keepRoots(c));
   });
@@ -149,6 +150,12 @@ function isCurrent(out: string, kind: string): boolean {
   if (stamp.kind !== kind || hashFiles([out]) !== stamp.image) return false;
   if (JSON.stringify(listing(stamp.www.folder)) !== JSON.stringify(stamp.www)) return false;
   return hashFiles(stamp.inputs) === stamp.hash;
+}
+
+// Where every function that a module may import is named.
+function platformHeaders(): string {
+  const paths = ["common/platform.h", "linux/inline.h", "pc/inline.h"];
+  return paths.map((path) => readFileSync(join(root, "boot/platform", path), "utf8")).join("");
 }
 
 function toolchainFiles(): string[] {
