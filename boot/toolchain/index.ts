@@ -4,7 +4,7 @@
 //                                                                                -> NAME.linux  (hosted)
 // Each step is cached by the hash of what goes into it. When no file has changed since the last build, nothing is run.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { compileAssemblyScript } from "./assemblyscript.ts";
 import { cached, hash, hashFiles } from "./cache.ts";
 import { compact } from "./compact-c.ts";
@@ -18,7 +18,7 @@ export { BuildError } from "./process.ts";
 
 export interface BuildOptions {
   name: string;
-  /** Folder of the service: main.ts or index.ts, and optionally www/ (embedded). */
+  /** Folder of the service: main.ts or index.ts, and optionally config.json and www/, which are embedded. */
   directory: string;
   platform: Platform | "both";
   /** `image`: optimised. `edit`: quick to build and slow to run. */
@@ -114,10 +114,9 @@ async function rebuild({
     writeFileSync(path, variant?.withoutRoots ? c : keepRoots(c));
   });
 
-  const embeddedFiles: string[] = [];
-  const www = join(directory, "www");
-  if (existsSync(www)) embeddedFiles.push(...listFiles(www));
-  const embedded = await embeddedAssembly(existsSync(www) ? packUstar(readFolder(www, "www/")) : new Uint8Array());
+  const embeddedFiles = embeddedPaths(directory);
+  const bundle = embeddedFiles.map((path) => ({ name: relative(directory, path), data: readFileSync(path) }));
+  const embedded = await embeddedAssembly(bundle.length > 0 ? packUstar(bundle) : new Uint8Array());
 
   progress(`${name}: compiling C${profile === "edit" ? ", not optimised" : ""}`);
   const toolchain = toolchainFiles();
@@ -133,7 +132,8 @@ async function rebuild({
         kind,
         inputs: inputs(platform),
         hash: hashes.get(platform),
-        www: listing(www),
+        directory,
+        embedded: embeddedFiles,
         image: hashFiles([out]),
       };
       writeFileSync(stampOf(out), JSON.stringify(stamp));
@@ -148,7 +148,7 @@ function isCurrent(out: string, kind: string): boolean {
   if (!existsSync(out) || !existsSync(stampOf(out))) return false;
   const stamp = JSON.parse(readFileSync(stampOf(out), "utf8"));
   if (stamp.kind !== kind || hashFiles([out]) !== stamp.image) return false;
-  if (JSON.stringify(listing(stamp.www.folder)) !== JSON.stringify(stamp.www)) return false;
+  if (JSON.stringify(embeddedPaths(stamp.directory)) !== JSON.stringify(stamp.embedded)) return false;
   return hashFiles(stamp.inputs) === stamp.hash;
 }
 
@@ -163,12 +163,12 @@ function toolchainFiles(): string[] {
   return [...readdirSync(folder).map((name) => join(folder, name)), join(root, "package-lock.json")];
 }
 
-function listFiles(folder: string): string[] {
-  return readFolder(folder, `${folder}/`).map((entry) => entry.name);
-}
-
-function listing(folder: string): { folder: string; files: string[] } {
-  return { folder, files: existsSync(folder) ? listFiles(folder) : [] };
+// What of a service's folder goes into the image as it is: its configuration and the files of www/.
+function embeddedPaths(directory: string): string[] {
+  const config = join(directory, "config.json");
+  const www = join(directory, "www");
+  const files = existsSync(www) ? readFolder(www, `${www}/`).map((entry) => entry.name) : [];
+  return [...(existsSync(config) ? [config] : []), ...files];
 }
 
 // Whole pages: sandboxed code sees them mapped.
