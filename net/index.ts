@@ -6,6 +6,7 @@ export { Limits, LogFunction, Stack, stackAt } from "./stack";
 export { DhcpPort, Interface, InterfaceAddress } from "./link/interface";
 export {
   formatAddress,
+  formatHost,
   isLinkLocal,
   isMulticast,
   isUnspecified,

@@ -1,23 +1,10 @@
 // The network of a service in one call: cards, the configuration's `interfaces` (DHCP on each card when it has none), TCP.
 // Appliances with a section of their own in the configuration wire the same parts themselves.
 
-import {
-  Card,
-  exit,
-  findCards,
-  loadConfiguration,
-  log,
-  LogLevel,
-  openBundles,
-  openCard,
-  openError,
-  print,
-  printProblems,
-  readMachine,
-} from "../runtime";
+import { exit, loadConfiguration, openBundles, openCards, print, printProblems, readMachine } from "../runtime";
 import { sleep } from "../fibers";
 import { readInterfaces, startInterfaces } from "./interfaces";
-import { formatAddress, isV4 } from "./ip/address";
+import { formatHost } from "./ip/address";
 import { Interface } from "./link/interface";
 import { startTcp } from "./socket/index";
 import { startStack } from "./source";
@@ -34,15 +21,7 @@ let interfaces: Array<Interface> = [];
  * @returns whether an interface has an address
  */
 export function startNetwork(patience_ms: i64 = 10_000): bool {
-  const cards = new Array<Card>();
-  const devices = findCards();
-  for (let i = 0; i < devices.length; i++) {
-    const card = openCard(devices[i]);
-    if (card != null) cards.push(card);
-    else log(LogLevel.ERROR, "network card " + i.toString() + " cannot be opened: error " + openError.toString());
-  }
-  if (devices.length == 0) log(LogLevel.WARN, "no network card found");
-
+  const cards = openCards();
   const configuration = loadConfiguration(openBundles());
   const machine = readMachine(configuration.root);
   const settings = readInterfaces(configuration.root, cards);
@@ -71,9 +50,7 @@ export function announce(scheme: string, port: u32): void {
   for (let i = 0; i < interfaces.length; i++) {
     const addresses = interfaces[i].addresses;
     for (let k = 0; k < addresses.length; k++) {
-      const text = formatAddress(addresses[k].hi, addresses[k].lo);
-      const host = isV4(addresses[k].hi, addresses[k].lo) ? text : "[" + text + "]";
-      print("serving " + scheme + "://" + host + ":" + port.toString());
+      print("serving " + scheme + "://" + formatHost(addresses[k].hi, addresses[k].lo) + ":" + port.toString());
     }
   }
 }

@@ -24,7 +24,7 @@ export * from "./memory/packet";
 export { Timer, TimerCallback, TimerWheel, TICK_SHIFT } from "./loop/timer";
 export { addSource, loopHalts, loopNow, loopTurns, onShutdown, runLoop, Source, stopLoop, timers } from "./loop/loop";
 export { Card, CardOffload } from "./drivers/card";
-export { findCards, openCard, openError } from "./drivers/cards";
+export { findCards, openCard, openCards, openError } from "./drivers/cards";
 export { configureLog, log, LogLevel, logs, print } from "./log";
 export * from "./json/index";
 export * from "./config/index";

@@ -1,4 +1,4 @@
-// The log: one line for each event that a person should know of, on the console for now. Never on the packet path, which
+// The log: one line for each event that a person should know of, on the console. Never on the packet path, which
 // counts instead.
 //
 //   0.004 info  eth0: address 10.0.2.15/24 by DHCP, gateway 10.0.2.2

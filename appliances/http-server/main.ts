@@ -1,31 +1,19 @@
 // The HTTP server appliance: static sites from the bundle, or the page that is embedded, as the configuration says.
 
 import {
-  Card,
   exit,
-  findCards,
   loadConfiguration,
   log,
   LogLevel,
   logs,
   openBundles,
-  openCard,
-  openError,
+  openCards,
   print,
   printProblems,
   readMachine,
 } from "../../runtime";
 import { HttpServer, listenTcp, TcpWire } from "../../net/http";
-import {
-  DhcpClient,
-  formatAddress,
-  Interface,
-  isV4,
-  readInterfaces,
-  startInterfaces,
-  startStack,
-  startTcp,
-} from "../../net";
+import { DhcpClient, formatHost, Interface, readInterfaces, startInterfaces, startStack, startTcp } from "../../net";
 import { sleep } from "../../fibers";
 import { Listen, readHttpServer } from "./configuration";
 
@@ -69,19 +57,6 @@ export function main(): void {
   report(server);
 }
 
-/** The machine's network cards, in their order; one that does not work is left out, loudly. */
-function openCards(): Array<Card> {
-  const cards = new Array<Card>();
-  const devices = findCards();
-  for (let i = 0; i < devices.length; i++) {
-    const card = openCard(devices[i]);
-    if (card != null) cards.push(card);
-    else log(LogLevel.ERROR, "network card " + i.toString() + " cannot be opened: error " + openError.toString());
-  }
-  if (devices.length == 0) log(LogLevel.WARN, "no network card found");
-  return cards;
-}
-
 /** Says where the server can be reached through an interface: now for addresses that it has, later for one by DHCP. */
 function announce(iface: Interface): void {
   const dhcp = iface.dhcp;
@@ -91,9 +66,7 @@ function announce(iface: Interface): void {
     for (let k = 0; k < listen.length; k++) {
       const one = listen[k];
       if ((one.hi | one.lo) != 0 && (one.hi != address.hi || one.lo != address.lo)) continue;
-      const text = formatAddress(address.hi, address.lo);
-      const line =
-        "serving http://" + (isV4(address.hi, address.lo) ? text : "[" + text + "]") + ":" + one.port.toString() + "/";
+      const line = "serving http://" + formatHost(address.hi, address.lo) + ":" + one.port.toString() + "/";
       if (announced.has(line)) continue;
       announced.add(line);
       print(line);

@@ -148,8 +148,9 @@ function isCurrent(out: string, kind: string): boolean {
   if (!existsSync(out) || !existsSync(stampOf(out))) return false;
   const stamp = JSON.parse(readFileSync(stampOf(out), "utf8"));
   if (stamp.kind !== kind || hashFiles([out]) !== stamp.image) return false;
-  if (JSON.stringify(embeddedPaths(stamp.directory)) !== JSON.stringify(stamp.embedded)) return false;
-  return hashFiles(stamp.inputs) === stamp.hash;
+  // The inputs hold the toolchain itself: behind this check the stamp is one that this version wrote.
+  if (hashFiles(stamp.inputs) !== stamp.hash) return false;
+  return JSON.stringify(embeddedPaths(stamp.directory)) === JSON.stringify(stamp.embedded);
 }
 
 // Where every function that a module may import is named.

@@ -190,6 +190,12 @@ function parseV6(text: string, end: i32, out: ParsedAddress): bool {
   return true;
 }
 
+/** An address as it stands in a URL (RFC 3986, 3.2.2): IPv6 in brackets. */
+export function formatHost(hi: u64, lo: u64): string {
+  const text = formatAddress(hi, lo);
+  return isV4(hi, lo) ? text : "[" + text + "]";
+}
+
 /** Dotted quad, or the canonical form of RFC 5952. */
 export function formatAddress(hi: u64, lo: u64): string {
   if (isV4(hi, lo)) {

@@ -14,6 +14,9 @@ export const enum CardOffload {
   GRO = 16,
 }
 
+/** Frames that wait for room in the send ring; QEMU's own queue of a TAP is 1,000 frames. */
+const BACKLOG: u32 = 1024;
+
 export abstract class Card {
   /** Hardware address, first octet in bits 40 to 47. */
   mac: u64 = 0;
@@ -27,6 +30,9 @@ export abstract class Card {
   /** Interrupts taken. */
   interrupts: u64 = 0;
 
+  /** Frames for which the send ring had no room. */
+  protected backlog: PacketQueue = new PacketQueue();
+
   constructor(
     /** The device's number, which is also its bit of the pending word. */
     readonly device: i32,
@@ -39,7 +45,31 @@ export abstract class Card {
   abstract receive(queue: PacketQueue, budget: u32): bool;
 
   /** Takes a frame: `data` at the Ethernet header, with 12 bytes of headroom. Frees it when it is sent or dropped. */
-  abstract transmit(p: Packet): void;
+  transmit(p: Packet): void {
+    if (this.backlog.count == 0 && this.post(p)) return;
+    if (this.backlog.count >= BACKLOG) {
+      this.txDropped++;
+      p.free();
+      return;
+    }
+    this.backlog.push(p);
+  }
+
+  /** Puts a frame on the send ring, or drops one that cannot be sent; false when there is no room now. */
+  protected abstract post(p: Packet): bool;
+
+  /** Posts what waits, as far as there is room. */
+  protected postBacklog(): void {
+    while (this.backlog.count > 0) {
+      const p = this.backlog.head!;
+      const after = p.next;
+      if (!this.post(p)) {
+        p.next = after;
+        return;
+      }
+      this.backlog.dropHead(after);
+    }
+  }
 
   /** Hands what was queued to the device. */
   abstract flush(): void;

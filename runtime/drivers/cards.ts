@@ -1,6 +1,7 @@
 // Finds the machine's network cards and brings them up.
 
 import { Errno } from "../errors";
+import { log, LogLevel } from "../log";
 import { devCount, DeviceKind, devKind, devOpen } from "../platform";
 import { Card } from "./card";
 import { E1000 } from "./e1000";
@@ -14,6 +15,19 @@ export function findCards(): i32[] {
     if (kind == DeviceKind.VIRTIO_NET || kind == DeviceKind.E1000) found.push(device);
   }
   return found;
+}
+
+/** The machine's network cards, brought up, in their order; one that does not work is left out, loudly. */
+export function openCards(): Array<Card> {
+  const cards = new Array<Card>();
+  const devices = findCards();
+  for (let i = 0; i < devices.length; i++) {
+    const card = openCard(devices[i]);
+    if (card != null) cards.push(card);
+    else log(LogLevel.ERROR, "network card " + i.toString() + " cannot be opened: error " + openError.toString());
+  }
+  if (devices.length == 0) log(LogLevel.WARN, "no network card found");
+  return cards;
 }
 
 /** Why the last `openCard` gave null: an error code. */

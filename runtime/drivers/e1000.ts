@@ -36,7 +36,6 @@ const STATUS_END: u8 = 2;
 const RING_ENTRIES: i32 = 256;
 /** What the device writes at most into a buffer (RCTL, set by the platform). */
 const RX_BYTES: i32 = 2048;
-const BACKLOG: u32 = 1024;
 const FRAME_MAX: u32 = 1522;
 
 export class E1000 extends Card {
@@ -56,7 +55,6 @@ export class E1000 extends Card {
   private txPackets: usize = 0;
   private txNext: u32 = 0;
   private txPosted: u32 = 0;
-  private backlog: PacketQueue = new PacketQueue();
 
   constructor(device: i32) {
     super(device);
@@ -140,17 +138,7 @@ export class E1000 extends Card {
     return more;
   }
 
-  transmit(p: Packet): void {
-    if (this.backlog.count == 0 && this.post(p)) return;
-    if (this.backlog.count >= BACKLOG) {
-      this.txDropped++;
-      p.free();
-      return;
-    }
-    this.backlog.push(p);
-  }
-
-  private post(p: Packet): bool {
+  protected post(p: Packet): bool {
     const slices = p.sliceCount;
     if (p.totalLen > FRAME_MAX) {
       this.txDropped++;
@@ -191,15 +179,7 @@ export class E1000 extends Card {
 
   flush(): void {
     this.reap();
-    while (this.backlog.count > 0) {
-      const p = this.backlog.head!;
-      const after = p.next;
-      if (!this.post(p)) {
-        p.next = after;
-        break;
-      }
-      this.backlog.dropHead(after);
-    }
+    this.postBacklog();
     ringFlush(this.tx);
   }
 

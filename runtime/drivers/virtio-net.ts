@@ -57,8 +57,6 @@ const GSO_ECN: u8 = 0x80;
 const RX_QUEUE: i32 = 0;
 const TX_QUEUE: i32 = 1;
 const RING_ENTRIES: i32 = 256;
-/** Frames that wait for room in the send ring; QEMU's own queue of a TAP is 1,000 frames. */
-const BACKLOG: u32 = 1024;
 
 export class VirtioNet extends Card {
   private virtio: Virtio;
@@ -84,7 +82,6 @@ export class VirtioNet extends Card {
   private txLinks: usize = 0;
   private txFree: u32 = 0;
   private txFreeCount: u32 = 0;
-  private backlog: PacketQueue = new PacketQueue();
 
   constructor(device: i32, transport: i32) {
     super(device);
@@ -264,18 +261,7 @@ export class VirtioNet extends Card {
     return this.rxSeen != index;
   }
 
-  transmit(p: Packet): void {
-    if (this.backlog.count == 0 && this.post(p)) return;
-    if (this.backlog.count >= BACKLOG) {
-      this.txDropped++;
-      p.free();
-      return;
-    }
-    this.backlog.push(p);
-  }
-
-  // Puts a frame on the ring; false when there is no room now.
-  private post(p: Packet): bool {
+  protected post(p: Packet): bool {
     const headerBytes = this.headerBytes;
     const slices = p.sliceCount;
     const needed: u32 = slices + (this.anyLayout ? 1 : 2);
@@ -361,15 +347,7 @@ export class VirtioNet extends Card {
 
   flush(): void {
     this.reap();
-    while (this.backlog.count > 0) {
-      const p = this.backlog.head!;
-      const after = p.next;
-      if (!this.post(p)) {
-        p.next = after;
-        break;
-      }
-      this.backlog.dropHead(after);
-    }
+    this.postBacklog();
     ringFlush(this.tx);
   }
 
