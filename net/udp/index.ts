@@ -11,5 +11,5 @@ export {
   datagramSrcPort,
   UdpEvent,
   UdpHandler,
-  UdpSocket,
-} from "./socket";
+  UdpEndpoint,
+} from "./endpoint";

@@ -26,7 +26,7 @@ import { sumPacket, sumPseudo } from "../wire/checksum";
 import { IcmpType, IcmpUnreachable } from "../wire/icmp";
 import { Protocol } from "../wire/ipv4";
 import { emitUdp, UDP_BYTES, UDP_CHECKSUM, udpChecksum, udpDst, udpLength, udpSrc } from "../wire/udp";
-import { costOf, DEFAULT_RECEIVE_BYTES, SOCKET_BYTES, UdpEvent, UdpFlag, UdpSocket } from "./socket";
+import { costOf, DEFAULT_RECEIVE_BYTES, SOCKET_BYTES, UdpEvent, UdpFlag, UdpEndpoint } from "./endpoint";
 
 const FIRST_EPHEMERAL: u32 = 32768;
 const EPHEMERAL_PORTS: u32 = 65536 - FIRST_EPHEMERAL;
@@ -36,7 +36,7 @@ const MAX_PAYLOAD: u32 = 65535 - 20 - UDP_BYTES;
 export class Udp extends Transport {
   private readonly buckets: usize;
   private readonly mask: u32;
-  private freeList: UdpSocket | null = null;
+  private freeList: UdpEndpoint | null = null;
   private connected: u32 = 0;
   private readonly totalLimit: u32;
   /** Open sockets; bytes of buffers that they hold unread. */
@@ -50,7 +50,7 @@ export class Udp extends Transport {
     const at = heap.alloc(<usize>n * SOCKET_BYTES);
     memory.fill(at, 0, <usize>n * SOCKET_BYTES);
     for (let i: u32 = n; i > 0; i--) {
-      const s = changetype<UdpSocket>(at + <usize>(i - 1) * SOCKET_BYTES);
+      const s = changetype<UdpEndpoint>(at + <usize>(i - 1) * SOCKET_BYTES);
       s.chain = this.freeList;
       this.freeList = s;
     }
@@ -66,7 +66,7 @@ export class Udp extends Transport {
   // ---- sockets
 
   /** A socket, not bound yet; null when there are no more. */
-  open(): UdpSocket | null {
+  open(): UdpEndpoint | null {
     const s = this.freeList;
     if (s == null) return null;
     this.freeList = s.chain;
@@ -79,7 +79,7 @@ export class Udp extends Transport {
   }
 
   /** Closes a socket and drops what it holds. */
-  close(s: UdpSocket): void {
+  close(s: UdpEndpoint): void {
     assert((s.flags & UdpFlag.OPEN) != 0);
     if (s.flags & UdpFlag.BOUND) this.unlink(s);
     for (let p = this.receive(s); p != null; p = this.receive(s)) p.free();
@@ -90,7 +90,7 @@ export class Udp extends Transport {
   }
 
   /** Takes the oldest received packet of a socket, or null. The caller frees it. */
-  receive(s: UdpSocket): Packet | null {
+  receive(s: UdpEndpoint): Packet | null {
     const p = s.receive();
     if (p != null) this.queued -= costOf(p);
     return p;
@@ -102,7 +102,7 @@ export class Udp extends Transport {
    * @param port 1 to 65535, or 0 for one drawn at random
    * @returns 0; EINVAL (bound already), EADDRNOTAVAIL, EADDRINUSE
    */
-  bind(s: UdpSocket, hi: u64, lo: u64, port: u32): i32 {
+  bind(s: UdpEndpoint, hi: u64, lo: u64, port: u32): i32 {
     if ((s.flags & UdpFlag.BOUND) != 0 || port > 65535) return Errno.EINVAL;
     if (isUnspecified(hi, lo)) {
       hi = 0;
@@ -127,7 +127,7 @@ export class Udp extends Transport {
    * Connects a socket: it receives only from there and learns of ICMP errors. Binds it where it is not.
    * @returns 0; EINVAL, ENETUNREACH, EADDRINUSE
    */
-  connect(s: UdpSocket, hi: u64, lo: u64, port: u32): i32 {
+  connect(s: UdpEndpoint, hi: u64, lo: u64, port: u32): i32 {
     if (port == 0 || port > 65535 || isUnspecified(hi, lo) || isMulticast(hi, lo)) return Errno.EINVAL;
     const route = s.route;
     route.generation = 0;
@@ -162,7 +162,7 @@ export class Udp extends Transport {
 
   // Is a port taken by a socket bound to the same address, or by one of the two to any?
   private inUse(hi: u64, lo: u64, port: u32): bool {
-    let s = changetype<UdpSocket | null>(load<usize>(this.boundBucket(port)));
+    let s = changetype<UdpEndpoint | null>(load<usize>(this.boundBucket(port)));
     while (s != null) {
       if (
         s.localPort == port &&
@@ -182,26 +182,26 @@ export class Udp extends Transport {
     const hash = this.stack.hash(remoteHi, remoteLo, ((<u64>localPort) << 16) | (<u64>remotePort));
     return this.buckets + <usize>((hash & this.mask) + this.mask + 1) * sizeof<usize>();
   }
-  private bucketOf(s: UdpSocket): usize {
+  private bucketOf(s: UdpEndpoint): usize {
     return s.flags & UdpFlag.CONNECTED
       ? this.connectedBucket(s.localPort, s.remoteHi, s.remoteLo, s.remotePort)
       : this.boundBucket(s.localPort);
   }
-  private link(s: UdpSocket): void {
+  private link(s: UdpEndpoint): void {
     const at = this.bucketOf(s);
-    s.chain = changetype<UdpSocket | null>(load<usize>(at));
+    s.chain = changetype<UdpEndpoint | null>(load<usize>(at));
     store<usize>(at, changetype<usize>(s));
     s.flags |= UdpFlag.BOUND;
     if (s.flags & UdpFlag.CONNECTED) this.connected++;
   }
-  private unlink(s: UdpSocket): void {
+  private unlink(s: UdpEndpoint): void {
     let at = this.bucketOf(s);
     for (
-      let other = changetype<UdpSocket>(load<usize>(at));
+      let other = changetype<UdpEndpoint>(load<usize>(at));
       other != s;
-      other = changetype<UdpSocket>(load<usize>(at))
+      other = changetype<UdpEndpoint>(load<usize>(at))
     ) {
-      at = changetype<usize>(other) + offsetof<UdpSocket>("chain");
+      at = changetype<usize>(other) + offsetof<UdpEndpoint>("chain");
     }
     store<usize>(at, changetype<usize>(s.chain));
     if (s.flags & UdpFlag.CONNECTED) this.connected--;
@@ -215,9 +215,9 @@ export class Udp extends Transport {
     remoteHi: u64,
     remoteLo: u64,
     remotePort: u32,
-  ): UdpSocket | null {
+  ): UdpEndpoint | null {
     if (this.connected > 0) {
-      let c = changetype<UdpSocket | null>(
+      let c = changetype<UdpEndpoint | null>(
         load<usize>(this.connectedBucket(localPort, remoteHi, remoteLo, remotePort)),
       );
       while (c != null) {
@@ -234,8 +234,8 @@ export class Udp extends Transport {
         c = c.chain;
       }
     }
-    let any: UdpSocket | null = null;
-    let s = changetype<UdpSocket | null>(load<usize>(this.boundBucket(localPort)));
+    let any: UdpEndpoint | null = null;
+    let s = changetype<UdpEndpoint | null>(load<usize>(this.boundBucket(localPort)));
     while (s != null) {
       if (s.localPort == localPort) {
         if (s.localLo == localLo && s.localHi == localHi) return s;
@@ -253,7 +253,7 @@ export class Udp extends Transport {
    * @param hi, lo, port the destination; of a connected socket 0, 0, 0 stand for its peer
    * @returns 0; EINVAL, EMSGSIZE, ENETUNREACH, EADDRINUSE, ENOBUFS, or the pending error of a connected socket
    */
-  send(s: UdpSocket, p: Packet, hi: u64, lo: u64, port: u32): i32 {
+  send(s: UdpEndpoint, p: Packet, hi: u64, lo: u64, port: u32): i32 {
     if (s.error != 0) {
       p.free();
       return s.takeError();
@@ -295,7 +295,7 @@ export class Udp extends Transport {
   }
 
   /** Sends a copy of `bytes` bytes at `data`; as `send`. */
-  sendBytes(s: UdpSocket, data: usize, bytes: u32, hi: u64, lo: u64, port: u32): i32 {
+  sendBytes(s: UdpEndpoint, data: usize, bytes: u32, hi: u64, lo: u64, port: u32): i32 {
     if (bytes > MAX_PAYLOAD) return Errno.EMSGSIZE;
     const p = packetWith(data, bytes);
     if (p == null) {

@@ -1,4 +1,4 @@
-// A UDP socket: what it is bound and connected to, and a bounded queue of received packets. No allocation, no fibers:
+// A UDP endpoint, what a socket stands on: what it is bound and connected to, and a bounded queue of received packets. No allocation, no fibers:
 // events go to a handler.
 
 import { BUFFER_BYTES, Packet } from "../../runtime";
@@ -15,12 +15,12 @@ export const enum UdpEvent {
 }
 
 /** Called with the socket and bits of `UdpEvent`. It may call anything of Udp, also close the socket. */
-export type UdpHandler = (socket: UdpSocket, events: u32) => void;
+export type UdpHandler = (socket: UdpEndpoint, events: u32) => void;
 
 /** Bytes of packet buffers that a socket may hold unread, unless set otherwise. */
 export const DEFAULT_RECEIVE_BYTES: u32 = 128 * 1024;
 
-/** Bits of `UdpSocket.flags`. */
+/** Bits of `UdpEndpoint.flags`. */
 export const enum UdpFlag {
   OPEN = 1,
   BOUND = 2,
@@ -29,9 +29,9 @@ export const enum UdpFlag {
 
 
 @unmanaged
-export class UdpSocket {
+export class UdpEndpoint {
   /** Next in the hash chain or the free list. */
-  chain: UdpSocket | null;
+  chain: UdpEndpoint | null;
   stack: u32;
   flags: u32;
   /** 0 for any address. */
@@ -56,7 +56,7 @@ export class UdpSocket {
 
   /** The Route of the last destination. */
   @inline get route(): Route {
-    return changetype<Route>(changetype<usize>(this) + offsetof<UdpSocket>());
+    return changetype<Route>(changetype<usize>(this) + offsetof<UdpEndpoint>());
   }
 
 
@@ -84,7 +84,7 @@ export class UdpSocket {
   }
 }
 
-export const SOCKET_BYTES: usize = (offsetof<UdpSocket>() + ROUTE_BYTES + 7) & ~7;
+export const SOCKET_BYTES: usize = (offsetof<UdpEndpoint>() + ROUTE_BYTES + 7) & ~7;
 
 /** Bytes of buffers that a packet holds: what limits are counted in, as a peer chooses how little a packet carries. */
 @inline
