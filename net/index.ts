@@ -22,9 +22,17 @@ export { formatMac, loadMac } from "./wire/ethernet";
 export * from "./udp/index";
 export * from "./tcp/index";
 export * from "./dhcp/index";
-export { configureAddress, configureGateway, configureMtu } from "./configure";
+export {
+  changeInterfaces,
+  configureAddress,
+  configureGateway,
+  configureMtu,
+  interfaceNamed,
+  sameLinks,
+  startInterfaces,
+} from "./configure";
 export { startStack } from "./source";
 export { attachCard } from "./card";
 export * from "./socket/index";
-export { InterfaceSettings, readInterfaces, startInterfaces } from "./interfaces";
+export { InterfaceSettings, readInterfaces } from "./interfaces";
 export { announce, startNetwork } from "./network";

@@ -1,42 +1,62 @@
-// The part `interfaces` of a configuration: read and checked against the cards of the machine first, brought up later, when
-// the whole configuration has been accepted.
+// The part `interfaces` of a configuration, read and checked: against the cards of the machine, or, where there is no machine
+// (a check at a desk), by itself. net/configure.ts brings up what was read.
 //
 //   "interfaces": { "eth0": { "address": ["10.0.0.2/24"], "gateway": "10.0.0.1" },
-//                   "lan": { "match": { "mac": "52:54:00:00:00:02" }, "address": "dhcp", "mtu": 1400 } }
+//                   "lan": { "match": { "mac": "52:54:00:00:00:02" }, "address": "dhcp", "mtu": 1400 },
+//                   "dmz": { "vlan": { "parent": "lan", "id": 20 }, "address": "10.0.20.1/24" } }
 //
-// `ethN` is the N-th card in the order in which the VMM was given them; any other name needs `match`. Without the part,
-// every card asks for an address by DHCP.
+// `ethN` is the N-th card in the order in which the VMM was given them; any other name needs `match` or `vlan`. Without the
+// part, every card asks for an address by DHCP.
 
-import { Card, JsonKind, log, LogLevel, Section } from "../runtime";
-import { attachCard } from "./card";
-import { configureAddress, configureGateway, configureMtu } from "./configure";
+import { Card, JsonKind, Section } from "../runtime";
 import { formatAddress, isV4, ParsedAddress, parseAddress, samePrefix, v4Mask } from "./ip/address";
-import { Interface } from "./link/interface";
-import { Stack } from "./stack";
 import { formatMac } from "./wire/ethernet";
 
 /** Addresses of one interface. */
 const MAX_ADDRESSES: i32 = 64;
+const MAX_INTERFACES: i32 = 256;
 
-/** What is to be done with one card. */
+/** What is to be done with one card or VLAN. Everything but `name`, `card`, `parent` and `vlan` can change while it runs. */
 export class InterfaceSettings {
   addresses: Array<string> = [];
   gateways: Array<string> = [];
+  /** 0: what the card has. */
   mtu: u32 = 0;
+  /** Name of the interface whose VLAN this is, and its id; empty and 0 for a card. */
+  parent: string = "";
+  vlan: u32 = 0;
 
   constructor(
     readonly name: string,
-    /** Index of the card among `cards`; -1 when none fits. */
+    /** Index of the card among `cards`; -1 when none fits, for a VLAN, and without a machine. */
     readonly card: i32,
+  ) {}
+
+  /** Whether both name the same card or VLAN: only then one can take the other's place in a running machine. */
+  sameLink(other: InterfaceSettings): bool {
+    return this.name == other.name && this.card == other.card && this.parent == other.parent && this.vlan == other.vlan;
+  }
+}
+
+/** A static address of some interface, to find overlaps. */
+class Taken {
+  constructor(
+    readonly name: string,
+    readonly hi: u64,
+    readonly lo: u64,
+    readonly bits: u32,
   ) {}
 }
 
-/** Reads `interfaces` of the root; what is wrong with it goes to the root's problems. */
-export function readInterfaces(root: Section, cards: Array<Card>): Array<InterfaceSettings> {
+/**
+ * Reads `interfaces` of the root; what is wrong with it goes to the root's problems.
+ * @param cards the machine's cards, or null where there is no machine: then names and matches are not looked up
+ */
+export function readInterfaces(root: Section, cards: Array<Card> | null): Array<InterfaceSettings> {
   const settings = new Array<InterfaceSettings>();
   const node = root.get("interfaces");
   if (node == 0) {
-    for (let i = 0; i < cards.length; i++) {
+    for (let i = 0; cards != null && i < cards.length; i++) {
       const all = new InterfaceSettings("eth" + i.toString(), i);
       all.addresses.push("dhcp");
       settings.push(all);
@@ -48,32 +68,85 @@ export function readInterfaces(root: Section, cards: Array<Card>): Array<Interfa
     root.source.wrong(node, "an object of interfaces by name");
     return settings;
   }
-  // Addresses of all interfaces, to find one that stands twice.
-  const seen = new Set<string>();
+  const taken = new Array<Taken>();
+  const macs = new Map<string, string>();
+  const nodes = new Array<u32>();
   for (let child = document.first(node); child != 0; child = document.next(child)) {
-    const one = readInterface(new Section(root.source, child), document.key(child), cards, seen);
+    if (nodes.length == MAX_INTERFACES) {
+      root.source.fail(child, "there are at most " + MAX_INTERFACES.toString() + " interfaces");
+      break;
+    }
+    const one = readInterface(new Section(root.source, child), document.key(child), cards, taken, macs);
     for (let i = 0; i < settings.length; i++) {
       if (one.card >= 0 && settings[i].card == one.card)
         root.source.fail(child, 'is the same card as "' + settings[i].name + '"');
     }
     settings.push(one);
+    nodes.push(child);
   }
+  for (let i = 0; i < settings.length; i++) checkParent(root, nodes[i], settings[i], settings);
   return settings;
 }
 
-function readInterface(section: Section, name: string, cards: Array<Card>, seen: Set<string>): InterfaceSettings {
-  const settings = new InterfaceSettings(name, readCard(section, name, cards));
-  settings.mtu = <u32>section.count("mtu", 0, 576, settings.card >= 0 ? cards[settings.card].mtu : 65535);
-  if (section.has("address")) readAddresses(section, settings, seen);
-  else settings.addresses.push("dhcp");
+function readInterface(
+  section: Section,
+  name: string,
+  cards: Array<Card> | null,
+  taken: Array<Taken>,
+  macs: Map<string, string>,
+): InterfaceSettings {
+  const isVlan = section.has("vlan");
+  const settings = new InterfaceSettings(name, isVlan ? -1 : readCard(section, name, cards, macs));
+  if (isVlan) {
+    readVlan(section, settings);
+    section.get("match");
+    if (section.has("match")) section.source.fail(section.get("match"), "a VLAN has no card of its own to match");
+  } else {
+    section.get("vlan");
+  }
+  const most = settings.card >= 0 ? cards![settings.card].mtu : 65535;
+  settings.mtu = <u32>section.count("mtu", 0, 576, most);
+  if (section.has("address")) readAddresses(section, settings, taken);
+  else {
+    section.get("address");
+    settings.addresses.push("dhcp");
+  }
   readGateways(section, settings);
-  section.notYet(["vlan", "routerAdvertisement"]);
+  section.notYet(["routerAdvertisement"]);
   section.finish();
   return settings;
 }
 
-/** The card of an interface: by `match`, else by its name. */
-function readCard(section: Section, name: string, cards: Array<Card>): i32 {
+function readVlan(section: Section, settings: InterfaceSettings): void {
+  const vlan = section.section("vlan");
+  settings.parent = vlan.text("parent", "", "the name of an interface");
+  settings.vlan = <u32>vlan.count("id", 0, 1, 4094);
+  if (!vlan.has("parent")) section.source.fail(vlan.node, 'needs "parent", the interface that carries the VLAN');
+  if (!vlan.has("id")) section.source.fail(vlan.node, 'needs "id", 1 to 4094');
+  vlan.finish();
+}
+
+/** A VLAN's parent is a card, and carries each id once (802.1Q). */
+function checkParent(root: Section, node: u32, one: InterfaceSettings, all: Array<InterfaceSettings>): void {
+  if (one.parent.length == 0) return;
+  const at = root.document.member(root.document.member(node, "vlan"), "parent");
+  let found = false;
+  for (let i = 0; i < all.length; i++) {
+    const other = all[i];
+    if (other.name == one.parent) {
+      found = true;
+      if (other.vlan != 0) root.source.wrong(at, "a card: it is a VLAN itself");
+    }
+    if (other == one) break;
+    if (other.parent == one.parent && other.vlan == one.vlan && one.vlan != 0)
+      root.source.fail(node, "is the same VLAN as " + '"' + other.name + '"');
+  }
+  for (let i = 0; !found && i < all.length; i++) found = all[i].name == one.parent && all[i].vlan == 0;
+  if (!found) root.source.wrong(at, "an interface of this configuration that is a card");
+}
+
+/** The card of an interface: by `match`, else by its name. -1 when there is none, or no machine. */
+function readCard(section: Section, name: string, cards: Array<Card> | null, macs: Map<string, string>): i32 {
   const index = cardNumber(name);
   const match = section.section("match");
   match.notYet(["pci"]);
@@ -88,6 +161,10 @@ function readCard(section: Section, name: string, cards: Array<Card>): i32 {
       section.source.wrong(node, 'a hardware address such as "52:54:00:00:00:01"');
       return -1;
     }
+    if (macs.has(text.toLowerCase()))
+      return fail(section, 'is the same card as "' + macs.get(text.toLowerCase()) + '"');
+    macs.set(text.toLowerCase(), name);
+    if (cards == null) return -1;
     let found = -1;
     for (let i = 0; i < cards.length; i++) {
       if (cards[i].mac != <u64>mac) continue;
@@ -97,7 +174,9 @@ function readCard(section: Section, name: string, cards: Array<Card>): i32 {
     if (found < 0) section.source.fail(node, "no card has this address; " + cardList(cards));
     return found;
   }
-  if (index < 0) return fail(section, 'needs "match", as its name is not eth0, eth1, ... of a card by number');
+  if (index < 0)
+    return fail(section, 'needs "match" or "vlan", as its name is not eth0, eth1, ... of a card by number');
+  if (cards == null) return -1;
   if (index >= cards.length) return fail(section, "there is no such card; " + cardList(cards));
   return index;
 }
@@ -146,7 +225,7 @@ function parseMac(text: string): i64 {
   return mac;
 }
 
-function readAddresses(section: Section, settings: InterfaceSettings, seen: Set<string>): void {
+function readAddresses(section: Section, settings: InterfaceSettings, taken: Array<Taken>): void {
   const source = section.source;
   const wanted = 'an address with its prefix length, such as "10.0.0.2/24", or "dhcp"';
   const nodes = section.list("address");
@@ -161,8 +240,9 @@ function readAddresses(section: Section, settings: InterfaceSettings, seen: Set<
       source.fail(nodes[i], '"' + text + '" is not in this version of the image');
       continue;
     }
-    let key = settings.name + " " + text;
-    if (text != "dhcp") {
+    if (text == "dhcp") {
+      if (settings.addresses.includes(text)) source.wrong(nodes[i], "given once: it stands twice");
+    } else {
       const address = parseAddress(text);
       if (!address.ok || address.prefix < 0) {
         source.wrong(nodes[i], wanted);
@@ -173,12 +253,27 @@ function readAddresses(section: Section, settings: InterfaceSettings, seen: Set<
         source.wrong(nodes[i], mistake);
         continue;
       }
-      key = formatAddress(address.hi, address.lo);
+      const clash = overlap(taken, settings.name, address);
+      if (clash.length > 0) {
+        source.wrong(nodes[i], clash);
+        continue;
+      }
+      taken.push(new Taken(settings.name, address.hi, address.lo, <u32>address.prefix));
     }
-    if (seen.has(key)) source.wrong(nodes[i], "given once: it stands twice");
-    seen.add(key);
     settings.addresses.push(text);
   }
+}
+
+/** What an address must not do, when it does: stand twice, or lie in the network of another interface. */
+function overlap(taken: Array<Taken>, name: string, address: ParsedAddress): string {
+  for (let i = 0; i < taken.length; i++) {
+    const other = taken[i];
+    if (other.hi == address.hi && other.lo == address.lo) return "given once: it stands twice";
+    const bits = min(other.bits, <u32>address.prefix);
+    if (other.name != name && samePrefix(other.hi, other.lo, address.hi, address.lo, bits))
+      return 'apart from the network of "' + other.name + '" (' + formatAddress(other.hi, other.lo) + "): they overlap";
+  }
+  return "";
 }
 
 /** What an address and prefix must be to be an interface's; empty when they are. */
@@ -223,26 +318,4 @@ function readGateways(section: Section, settings: InterfaceSettings): void {
     else if (!reachable) source.wrong(nodes[i], "in the prefix of an address of this interface: it cannot be reached");
     else settings.gateways.push(text);
   }
-}
-
-/** Brings the interfaces up on a stack. The settings were accepted: what still fails is logged. */
-export function startInterfaces(
-  stack: Stack,
-  cards: Array<Card>,
-  settings: Array<InterfaceSettings>,
-): Array<Interface> {
-  const interfaces = new Array<Interface>();
-  for (let i = 0; i < settings.length; i++) {
-    const one = settings[i];
-    const iface = attachCard(stack, cards[one.card], one.name);
-    interfaces.push(iface);
-    if (one.mtu != 0) report(one, configureMtu(iface, one.mtu));
-    for (let k = 0; k < one.addresses.length; k++) report(one, configureAddress(iface, one.addresses[k]));
-    for (let k = 0; k < one.gateways.length; k++) report(one, configureGateway(iface, one.gateways[k]));
-  }
-  return interfaces;
-}
-
-function report(settings: InterfaceSettings, mistake: string): void {
-  if (mistake.length > 0) log(LogLevel.ERROR, settings.name + ": " + mistake);
 }

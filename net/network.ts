@@ -3,7 +3,8 @@
 
 import { exit, loadConfiguration, openBundles, openCards, print, printProblems, readMachine } from "../runtime";
 import { sleep } from "../fibers";
-import { readInterfaces, startInterfaces } from "./interfaces";
+import { startInterfaces } from "./configure";
+import { readInterfaces } from "./interfaces";
 import { formatHost } from "./ip/address";
 import { Interface } from "./link/interface";
 import { startTcp } from "./socket/index";
