@@ -25,7 +25,19 @@ export { Timer, TimerCallback, TimerWheel, TICK_SHIFT } from "./loop/timer";
 export { addSource, loopHalts, loopNow, loopTurns, onShutdown, runLoop, Source, stopLoop, timers } from "./loop/loop";
 export { Card, CardOffload } from "./drivers/card";
 export { findCards, openCard, openCards, openError } from "./drivers/cards";
-export { configureLog, log, LogLevel, logs, print } from "./log";
+export {
+  addLogSink,
+  configureLog,
+  LEVEL_NAMES,
+  log,
+  LogLevel,
+  LogSink,
+  logs,
+  print,
+  removeLogSink,
+  uptime,
+} from "./log";
+export { LogReader, resizeLogRing, ringCount } from "./log-ring";
 export * from "./json/index";
 export * from "./config/index";
 export { collectAtSwitch, collectNow, stressing } from "./memory/collector";

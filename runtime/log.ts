@@ -1,5 +1,5 @@
-// The log: one line for each event that a person should know of, on the console. Never on the packet path, which
-// counts instead.
+// The log: one line for each event that a person should know of; on the console, in a ring in memory, and to whoever has
+// asked to be told (syslog). Never on the packet path, which counts instead.
 //
 //   0.004 info  eth0: address 10.0.2.15/24 by DHCP, gateway 10.0.2.2
 //   seconds since the kernel was entered, level, text
@@ -8,6 +8,7 @@
 // are replaced, so that nobody outside can write to the console's terminal or forge a line.
 
 import { clockMonotonic, consoleWrite, info, Info } from "./platform";
+import { ringAppend } from "./log-ring";
 
 /** Levels as in the configuration's `log.level`. */
 export const enum LogLevel {
@@ -17,43 +18,76 @@ export const enum LogLevel {
   DEBUG = 3,
 }
 
-const NAMES: StaticArray<string> = ["error ", "warn  ", "info  ", "debug "];
+export const LEVEL_NAMES: StaticArray<string> = ["error", "warn", "info", "debug"];
 /** UTF-16 units of a line; what is longer is cut. */
 const LINE_UNITS: i32 = 1000;
+/** Room for the time and the level in front of the text. */
+const PREFIX_BYTES: i32 = 48;
 
 let threshold: i32 = LogLevel.INFO;
 let toConsole: bool = true;
-const line: usize = heap.alloc(LINE_UNITS * 3 + 1);
+const line: usize = heap.alloc(PREFIX_BYTES + LINE_UNITS * 3 + 1);
 
-/** Lines above `level` are dropped; `console` tells whether the others are written to the console. */
+/** Told that a line has come into the ring, to be read with a `LogReader`. It must not log and not suspend. */
+export abstract class LogSink {
+  abstract notify(): void;
+}
+const sinks = new Array<LogSink>();
+
+export function addLogSink(sink: LogSink): void {
+  sinks.push(sink);
+}
+export function removeLogSink(sink: LogSink): void {
+  const at = sinks.indexOf(sink);
+  if (at >= 0) sinks.splice(at, 1);
+}
+
+/** Lines above `level` are dropped; `console` tells whether the others are written to the console as well as to the ring. */
 export function configureLog(level: LogLevel, console: bool): void {
   threshold = level;
   toConsole = console;
 }
 
-/** Whether lines of that level are written: for texts that are dear to make. */
+/** Whether lines of that level are kept: for texts that are dear to make. */
 export function logs(level: LogLevel): bool {
-  return toConsole && <i32>level <= threshold;
+  return <i32>level <= threshold;
 }
 
 export function log(level: LogLevel, text: string): void {
-  if (logs(level)) print(uptime() + " " + NAMES[level] + text);
+  if (!logs(level)) return;
+  const bytes = encode(text);
+  const now_ns = clockMonotonic();
+  ringAppend(level, now_ns, line + PREFIX_BYTES, bytes);
+  if (toConsole) {
+    const prefix = uptime(now_ns) + " " + LEVEL_NAMES[level].padEnd(6);
+    const at = line + PREFIX_BYTES - prefix.length;
+    String.UTF8.encodeUnsafe(changetype<usize>(prefix), prefix.length, at);
+    store<u8>(line + PREFIX_BYTES + bytes, 0x0a);
+    consoleWrite(at, prefix.length + <i32>bytes + 1);
+  }
+  for (let i = 0; i < sinks.length; i++) sinks[i].notify();
 }
 
 /** Writes a line to the console as it is, whatever the log's settings. */
 export function print(text: string): void {
-  const units = min(text.length, LINE_UNITS);
-  const bytes = String.UTF8.encodeUnsafe(changetype<usize>(text), units, line);
-  for (let i: usize = 0; i < bytes; i++) {
-    const c = load<u8>(line + i);
-    if (c < 0x20 || c == 0x7f) store<u8>(line + i, 0x3f);
-  }
-  store<u8>(line + bytes, 0x0a);
-  consoleWrite(line, <i32>bytes + 1);
+  const bytes = encode(text);
+  store<u8>(line + PREFIX_BYTES + bytes, 0x0a);
+  consoleWrite(line + PREFIX_BYTES, <i32>bytes + 1);
 }
 
-/** Seconds since the kernel was entered, with three decimals. */
-function uptime(): string {
-  const ms = (clockMonotonic() - info(Info.ENTERED_NS)) / 1_000_000;
+/** Puts a text, printable, at line + PREFIX_BYTES; its bytes. */
+function encode(text: string): u32 {
+  const at = line + PREFIX_BYTES;
+  const bytes = <u32>String.UTF8.encodeUnsafe(changetype<usize>(text), min(text.length, LINE_UNITS), at);
+  for (let i: u32 = 0; i < bytes; i++) {
+    const c = load<u8>(at + i);
+    if (c < 0x20 || c == 0x7f) store<u8>(at + i, 0x3f);
+  }
+  return bytes;
+}
+
+/** Seconds from the kernel's entry to a monotonic time, with three decimals. */
+export function uptime(at_ns: i64): string {
+  const ms = (at_ns - info(Info.ENTERED_NS)) / 1_000_000;
   return (ms / 1000).toString() + "." + (ms % 1000).toString().padStart(3, "0");
 }
