@@ -38,6 +38,9 @@ export class Counters {
   ipInDelivers: u64;
   ipInTruncated: u64;
   ipForwDatagrams: u64;
+  ipInNoRoutes: u64;
+  ipInBlackholed: u64;
+  ipInReversePath: u64;
   ipOutRequests: u64;
   ipOutNoRoutes: u64;
   ipOutDiscards: u64;
@@ -59,6 +62,7 @@ export class Counters {
   icmpOutMsgs: u64;
   icmpOutEchoReps: u64;
   icmpOutErrors: u64;
+  icmpOutRedirects: u64;
   icmpOutRateLimited: u64;
   // UDP
   udpInDatagrams: u64;
@@ -105,6 +109,8 @@ export class Counters {
   tcpAbortOnData: u64;
   tcpOutOfWindowIcmps: u64;
   tcpMtuBlackHoles: u64;
+  tcpMtuProbes: u64;
+  tcpMtuProbesOk: u64;
   tcpNoConnections: u64;
   tcpNoRecords: u64;
   // DHCP
@@ -146,6 +152,9 @@ export const COUNTER_NAMES: StaticArray<string> = [
   "IpInDelivers",
   "IpInTruncated",
   "IpForwDatagrams",
+  "IpInNoRoutes",
+  "IpInBlackholed",
+  "IpInReversePath",
   "IpOutRequests",
   "IpOutNoRoutes",
   "IpOutDiscards",
@@ -166,6 +175,7 @@ export const COUNTER_NAMES: StaticArray<string> = [
   "IcmpOutMsgs",
   "IcmpOutEchoReps",
   "IcmpOutErrors",
+  "IcmpOutRedirects",
   "IcmpOutRateLimited",
   "UdpInDatagrams",
   "UdpNoPorts",
@@ -210,6 +220,8 @@ export const COUNTER_NAMES: StaticArray<string> = [
   "TcpAbortOnData",
   "TcpOutOfWindowIcmps",
   "TcpMtuBlackHoles",
+  "TcpMtuProbes",
+  "TcpMtuProbesOk",
   "TcpNoConnections",
   "TcpNoRecords",
   "DhcpInMessages",

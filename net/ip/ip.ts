@@ -8,6 +8,7 @@ import { Errno, Packet } from "../../runtime";
 import { Interface } from "../link/interface";
 import { Limits, stackAt } from "../stack";
 import { isMulticast, isV4, v4 } from "./address";
+import { PacketFilter, Router } from "./hook";
 import { IcmpLimiter } from "./icmp";
 import { input4, output4, unreachable4 } from "./ipv4";
 import { MIN_MTU, PathMtus } from "./pmtu";
@@ -29,6 +30,10 @@ export class Ip {
   readonly pathMtus: PathMtus;
   readonly reassembly: Reassembly;
   readonly icmpLimiter: IcmpLimiter;
+  /** What takes packets to others; null: we are a host. */
+  router: Router | null = null;
+  /** What judges packets; null: everything passes. */
+  filter: PacketFilter | null = null;
   private readonly transports: StaticArray<Transport | null> = new StaticArray<Transport | null>(256);
   private readonly registered: Array<Transport> = [];
   /** Counters of identification values, one for each hash of (source, destination, protocol); see `nextId`. */
@@ -74,6 +79,7 @@ export class Ip {
    * @param hopHi, hopLo the gateway, or 0: destinations are on the link
    * @param srcHi, srcLo the preferred source, or 0
    * @param metric of routes to the same prefix the least wins
+   * @param fromHi, fromLo, fromBits only for packets from this prefix (policy by source); 0 bits: for all
    * @returns 0, or EINVAL
    */
   addRoute(
@@ -87,9 +93,12 @@ export class Ip {
     srcHi: u64,
     srcLo: u64,
     metric: u32,
+    fromHi: u64 = 0,
+    fromLo: u64 = 0,
+    fromBits: u32 = 0,
   ): i32 {
-    if (bits > 128) return Errno.EINVAL;
-    const entry = this.table.add(hi, lo, bits, kind, metric);
+    if (bits > 128 || fromBits > 128) return Errno.EINVAL;
+    const entry = this.table.add(hi, lo, bits, kind, metric, fromHi, fromLo, fromBits);
     entry.iface = iface;
     entry.hopHi = hopHi;
     entry.hopLo = hopLo;
@@ -192,6 +201,15 @@ export class Ip {
     if (!this.pathMtus.learn(hi, lo, value)) return false;
     this.changed();
     return true;
+  }
+
+  /** A transport's own probes have shown that packets of `mtu` bytes arrive and larger ones do not (RFC 8899). */
+  probedMtu(hi: u64, lo: u64, mtu: u32): void {
+    const entry = this.table.lookup(hi, lo);
+    if (entry == null || entry.kind != RouteKind.UNICAST) return;
+    const whole = mtu >= stackAt(this.stackId).interfaces[entry.iface].mtu;
+    this.pathMtus.set(hi, lo, whole ? 0 : max(mtu, MIN_MTU));
+    this.changed();
   }
 
   /** Is it one of our own addresses (127/8 included)? */

@@ -89,6 +89,20 @@ export class PathMtus {
     return true;
   }
 
+  /** Sets what a sender's own probes have found out, larger or smaller than before, or once more; 0: nothing is to be remembered. */
+  set(hi: u64, lo: u64, mtu: u32): void {
+    const set = this.setOf(hi, lo);
+    for (let i: u32 = 0; i < WAYS; i++) {
+      const e = this.entry(set + i);
+      if (e.mtu == 0 || e.lo != lo || e.hi != hi) continue;
+      e.mtu = mtu;
+      e.learnt_ns = stackAt(this.stackId).now_ns;
+      if (mtu == 0) this.count--;
+      return;
+    }
+    if (mtu != 0) this.learn(hi, lo, mtu);
+  }
+
   /** Forgets what is old; sets the timer again while something is left. */
   sweep(): void {
     const stack = stackAt(this.stackId);

@@ -19,6 +19,8 @@ export class AckResult {
   dsack: bool;
   /** The D-SACK covers the tail loss probe. */
   dsackTlp: bool;
+  /** Something sent only once, before the recovery that goes on, has arrived. */
+  originalAcked: bool;
   /** Something retransmitted was acknowledged. */
   retransAcked: bool;
   /** Transmission times of the oldest and the latest record newly acknowledged that was sent once; 0: none. */
@@ -38,6 +40,7 @@ function sample(c: Connection, s: Segment, r: AckResult, now_ns: i64, echo_us: i
   if (s.is(Mark.EVER_RETRANS)) {
     r.retransAcked = true;
   } else {
+    if (seqLe(s.end, c.high_seq)) r.originalAcked = true;
     if (r.oldest_ns == 0 || s.sent_ns < r.oldest_ns) r.oldest_ns = s.sent_ns;
     if (s.sent_ns > r.latest_ns) r.latest_ns = s.sent_ns;
   }

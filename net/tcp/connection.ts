@@ -81,6 +81,12 @@ export const enum Flag {
   HAS_SENT = 1 << 26,
   /** Use NewReno instead of CUBIC. */
   NEWRENO = 1 << 27,
+  /** Stands on the list of those that wait for memory. */
+  STARVED = 1 << 28,
+  /** A timeout whose cause is being found out (RFC 5682). */
+  FRTO = 1 << 29,
+  /** `linger_ms` says how long a closed connection may take to send what is queued. */
+  LINGER = 1 << 30,
 }
 
 /** Events given to the handler; bits. */
@@ -154,6 +160,9 @@ export class Connection extends Flow {
   /** Links of the list of connections with something to send. */
   sendNext: Connection | null;
   sendPrev: Connection | null;
+  /** Links of the list of those that wait for memory. */
+  starvedNext: Connection | null;
+  starvedPrev: Connection | null;
 
   // ---- send sequence
   iss: u32;
@@ -172,6 +181,11 @@ export class Connection extends Flow {
   mss: u32;
   /** Generation of the route for which `mss` was computed. */
   mss_generation: u32;
+  /** `mss` if the path took what the interface takes; see pathmtu.ts: the least payload known not to arrive, the probe in flight. */
+  mss_top: u32;
+  probe_high: u32;
+  probe_start: u32;
+  probe_end: u32;
 
   // ---- send queue: packets linked by `next`, `cookie` the sequence number of their first byte
   sq_head: Packet | null;
@@ -299,6 +313,8 @@ export class Connection extends Flow {
   last_send_ns: i64;
   last_recv_ns: i64;
   stall_ns: i64;
+  /** When the search for a larger MTU begins anew. */
+  probe_next_ns: i64;
   /** Last out-of-window segment answered. */
   last_oow_ns: i64;
   /** Errors ICMP told, to be given when the connection times out. */
@@ -306,6 +322,7 @@ export class Connection extends Flow {
   user_timeout_ms: u32;
   keep_idle_ms: u32;
   keep_interval_ms: u32;
+  linger_ms: u32;
 
   /** Retransmission, delayed ACK, keep-alive (also: FIN-WAIT-2, orphans). */
   @inline get rtxTimer(): Timer {
@@ -385,4 +402,17 @@ export function canSendState(state: i32): bool {
 @inline
 export function isSynchronised(state: i32): bool {
   return state >= State.ESTABLISHED;
+}
+
+/** Sets the send sequence to begin with a SYN of number `iss`, taken as sent. */
+export function setSendStart(c: Connection, iss: u32): void {
+  c.iss = iss;
+  c.snd_una = iss;
+  c.snd_nxt = iss + 1;
+  c.snd_head = iss + 1;
+  c.snd_end = iss + 1;
+  c.snd_sml = iss;
+  c.fack = iss;
+  c.high_seq = iss;
+  c.snd_wl2 = iss;
 }

@@ -5,4 +5,5 @@ export { TcpLimits } from "./limits";
 export { AcceptHandler, Listener } from "./listener";
 export { receiveQueueCopy, receiveQueuePeek, receiveQueuePeekBytes } from "./receive";
 export { sendRoom } from "./sendqueue";
-export { stateName, tcpAt, TcpModule } from "./tcp";
+export { stateName } from "./core";
+export { tcpAt, TcpModule } from "./tcp";

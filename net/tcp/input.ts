@@ -6,19 +6,22 @@
 // their data is dropped later. Urgent data is ordinary data (RFC 6093, 5).
 
 import { Errno, Packet } from "../../runtime";
+import { NeighbourState } from "../link/neighbour";
 import { TcpFlag } from "../wire/tcp";
 import { ackCumulative, ackDuplicate, ackSelective, AckResult } from "./ack";
 import { initialWindow } from "./congestion";
 import { Connection, Event, Flag, isSynchronised, Recovery, RtxMode, State } from "./connection";
 import { listenerReady, negotiate } from "./listener";
 import { Has, Options } from "./options";
-import { refreshMss, sendAck } from "./output";
+import { resetSegment } from "./bare";
+import { sendAck, sendReset, sendSyn } from "./output";
+import { probeAcked, refreshMss } from "./pathmtu";
 import { noteDuplicate, receiveSegment } from "./receive";
 import { congestionMarked, recoveryAck } from "./recovery";
 import { RTO_INITIAL_US, rttMinimum, rttSample, tsNow } from "./rtt";
 import { sendQueueAck, sendRoom } from "./sendqueue";
 import { seqGe, seqGt, seqLe, seqLt } from "./seq";
-import { TcpModule } from "./tcp";
+import { TcpCore } from "./core";
 import { armHandshake, armKeepAlive, armRetransmit } from "./timers";
 import { receiveWindow } from "./window";
 
@@ -28,11 +31,13 @@ const PAWS_IDLE_NS: i64 = 24 * 86400 * 1_000_000_000;
 const INVALID_NS: i64 = 500_000_000;
 /** Segments acknowledged one by one at the start (the peer's slow start counts ACKs). Linux: up to 16. */
 export const QUICK_ACKS: u32 = 8;
+/** A neighbour is confirmed no more often. */
+const CONFIRM_NS: i64 = 1_000_000_000;
 /** RFC 3168, 5: congestion experienced. */
 const ECN_CE: u32 = 3;
 
 /** Processes a segment of a connection; `p` has its payload behind `p.l4` bytes. Owns `p`. Ends with events in `c.events`, not delivered. */
-export function segmentArrives(tcp: TcpModule, c: Connection, p: Packet, o: Options): void {
+export function segmentArrives(tcp: TcpCore, c: Connection, p: Packet, o: Options): void {
   if (c.state == State.SYN_SENT) {
     synSent(tcp, c, o);
     p.free();
@@ -47,7 +52,7 @@ export function segmentArrives(tcp: TcpModule, c: Connection, p: Packet, o: Opti
       o.seq++;
     } else {
       // The SYN again: our answer was lost.
-      if ((o.flags & (TcpFlag.ACK | TcpFlag.RST)) == 0) tcp.sendSyn(c);
+      if ((o.flags & (TcpFlag.ACK | TcpFlag.RST)) == 0) sendSyn(tcp, c);
       p.free();
       return;
     }
@@ -85,13 +90,13 @@ export function segmentArrives(tcp: TcpModule, c: Connection, p: Packet, o: Opti
   if (rst) {
     // RFC 5961, 3.2: only the exact number resets; another one in the window asks.
     if (o.seq == c.rcv_nxt) reset(tcp, c);
-    else tcp.challenge(c);
+    else challenge(tcp, c);
     p.free();
     return;
   }
   if (o.flags & TcpFlag.SYN) {
     // RFC 5961, 4.2.
-    tcp.challenge(c);
+    challenge(tcp, c);
     p.free();
     return;
   }
@@ -102,7 +107,7 @@ export function segmentArrives(tcp: TcpModule, c: Connection, p: Packet, o: Opti
 
   if (c.state == State.SYN_RCVD) {
     if (seqLe(o.ack, c.snd_una) || seqGt(o.ack, c.snd_nxt)) {
-      tcp.resetSegment(o);
+      resetSegment(tcp, o);
       p.free();
       return;
     }
@@ -138,7 +143,7 @@ export function segmentArrives(tcp: TcpModule, c: Connection, p: Packet, o: Opti
 }
 
 // A segment that is not acceptable: an ACK tells the peer where we are; one for empty segments twice a second.
-function refuse(tcp: TcpModule, c: Connection, o: Options, end: u32): void {
+function refuse(tcp: TcpCore, c: Connection, o: Options, end: u32): void {
   const now = tcp.stack.now_ns;
   if (o.bytes == 0 && (o.flags & (TcpFlag.SYN | TcpFlag.FIN)) == 0) {
     // A probe (one below what we expect) is answered always: it is how the peer finds out that we live.
@@ -157,7 +162,21 @@ function refuse(tcp: TcpModule, c: Connection, o: Options, end: u32): void {
   tcp.queue(c);
 }
 
-function reset(tcp: TcpModule, c: Connection): void {
+// A challenge ACK (RFC 5961, 3.2, 4.2, 5.2 and 7).
+function challenge(tcp: TcpCore, c: Connection): void {
+  const now = tcp.stack.now_ns;
+  if (now - c.last_oow_ns < INVALID_NS && c.last_oow_ns != 0) return;
+  if (!tcp.rates.challenge()) {
+    tcp.stack.counters.tcpChallengeAcksLimited++;
+    return;
+  }
+  c.last_oow_ns = now;
+  tcp.stack.counters.tcpChallengeAcks++;
+  c.set(Flag.ACK_NOW);
+  tcp.queue(c);
+}
+
+function reset(tcp: TcpCore, c: Connection): void {
   tcp.stack.counters.tcpInRsts++;
   switch (c.state) {
     case State.SYN_RCVD:
@@ -174,10 +193,10 @@ function reset(tcp: TcpModule, c: Connection): void {
 }
 
 // SYN-SENT (3.10.7.3).
-function synSent(tcp: TcpModule, c: Connection, o: Options): void {
+function synSent(tcp: TcpCore, c: Connection, o: Options): void {
   const ack = (o.flags & TcpFlag.ACK) != 0;
   if (ack && o.ack != c.snd_nxt) {
-    if ((o.flags & TcpFlag.RST) == 0) tcp.resetSegment(o);
+    if ((o.flags & TcpFlag.RST) == 0) resetSegment(tcp, o);
     return;
   }
   if (o.flags & TcpFlag.RST) {
@@ -198,7 +217,7 @@ function synSent(tcp: TcpModule, c: Connection, o: Options): void {
   if (!ack) {
     // Simultaneous open: both SYNs are on their way.
     c.state = State.SYN_RCVD;
-    tcp.sendSyn(c);
+    sendSyn(tcp, c);
     armHandshake(tcp, c);
     return;
   }
@@ -209,7 +228,7 @@ function synSent(tcp: TcpModule, c: Connection, o: Options): void {
 }
 
 // The ACK of our SYN-ACK; false when there is no room in the accept queue: it counts as lost.
-function becomeEstablished(tcp: TcpModule, c: Connection, o: Options): bool {
+function becomeEstablished(tcp: TcpCore, c: Connection, o: Options): bool {
   const l = c.listener;
   if (l != null && l.accepting >= l.backlog) {
     tcp.stack.counters.tcpListenOverflows++;
@@ -225,7 +244,7 @@ function becomeEstablished(tcp: TcpModule, c: Connection, o: Options): bool {
 }
 
 // Both sequence numbers are known.
-function establish(tcp: TcpModule, c: Connection, o: Options): void {
+function establish(tcp: TcpCore, c: Connection, o: Options): void {
   const now = tcp.stack.now_ns;
   c.state = State.ESTABLISHED;
   c.snd_una = o.ack;
@@ -265,12 +284,12 @@ function handshakeSample(c: Connection, rtt_us: u32, now_ns: i64): void {
 }
 
 // 3.10.7.4, fifth: true when the segment's data is to be looked at.
-function processAck(tcp: TcpModule, c: Connection, o: Options, fin: bool): bool {
+function processAck(tcp: TcpCore, c: Connection, o: Options, fin: bool): bool {
   const ack = o.ack;
   const una = c.snd_una;
   // RFC 5961, 5.2: (2) SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT
   if (seqGt(ack, c.snd_nxt) || seqLt(ack, una - max<u32>(c.max_wnd, 1))) {
-    tcp.challenge(c);
+    challenge(tcp, c);
     return false;
   }
   if (seqLt(ack, una)) return true;
@@ -291,6 +310,8 @@ function processAck(tcp: TcpModule, c: Connection, o: Options, fin: bool): bool 
     ackCumulative(c, tcp.segments, ack, r, now, echo_us);
     c.snd_una = ack;
     sendQueueAck(tcp, c);
+    confirmNeighbour(tcp, c, now);
+    if (c.probe_start != c.probe_end) probeAcked(tcp, c);
   }
   if (o.sackCount > 0 && c.has(Flag.SACK)) ackSelective(c, tcp.segments, o, r, now, echo_us);
 
@@ -328,6 +349,15 @@ function processAck(tcp: TcpModule, c: Connection, o: Options, fin: bool): bool 
   return true;
 }
 
+// Forward progress says that the next hop receives (RFC 4861, 7.3.1): nobody has to ask it.
+function confirmNeighbour(tcp: TcpCore, c: Connection, now: i64): void {
+  const route = c.route;
+  const neighbour = route.neighbour;
+  if (neighbour == null || neighbour.serial != route.neighbourSerial) return;
+  if (neighbour.state < NeighbourState.REACHABLE || now - neighbour.confirmed_ns < CONFIRM_NS) return;
+  tcp.stack.neighbours.confirm(neighbour);
+}
+
 // 3.10.7.4: SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK).
 function updateWindow(c: Connection, o: Options): void {
   if (seqLt(c.snd_wl1, o.seq) || (c.snd_wl1 == o.seq && seqLe(c.snd_wl2, o.ack))) {
@@ -339,7 +369,7 @@ function updateWindow(c: Connection, o: Options): void {
 }
 
 // Everything that we sent is acknowledged, the FIN included.
-function finAcked(tcp: TcpModule, c: Connection): void {
+function finAcked(tcp: TcpCore, c: Connection): void {
   switch (c.state) {
     case State.FIN_WAIT_1:
       c.state = State.FIN_WAIT_2;
@@ -357,7 +387,7 @@ function finAcked(tcp: TcpModule, c: Connection): void {
 }
 
 // Seventh and eighth: data and FIN.
-function arriveData(tcp: TcpModule, c: Connection, p: Packet, o: Options, fin: bool): void {
+function arriveData(tcp: TcpCore, c: Connection, p: Packet, o: Options, fin: bool): void {
   if (c.state > State.FIN_WAIT_2) {
     // After the peer's FIN: what comes is old.
     c.set(Flag.ACK_NOW);
@@ -372,7 +402,7 @@ function arriveData(tcp: TcpModule, c: Connection, p: Packet, o: Options, fin: b
     // Nobody will read it, and the peer should know (RFC 9293, 3.6.1; RFC 1122, 4.2.2.13).
     p.free();
     tcp.stack.counters.tcpAbortOnData++;
-    tcp.sendReset(c);
+    sendReset(tcp, c);
     tcp.finish(c, Errno.ECONNRESET);
     return;
   }

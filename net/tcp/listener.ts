@@ -9,11 +9,14 @@
 
 import { Errno } from "../../runtime";
 import { TcpFlag } from "../wire/tcp";
-import { Connection, Flag, State } from "./connection";
+import { Connection, Flag, setSendStart, State } from "./connection";
 import { initialSequence, sequenceHash, timestampOffset } from "./isn";
 import { Has, Options } from "./options";
 import { cookieCheck, cookieEcn, cookieMake, cookieSack, cookieShift, cookieTimestamp } from "./syncookie";
-import { TcpModule } from "./tcp";
+import { resetSegment, sendCookieSynAck } from "./bare";
+import { TcpCore } from "./core";
+import { TcpLimits } from "./limits";
+import { sendReset, sendSyn } from "./output";
 import { armHandshake } from "./timers";
 
 /** A listener has a connection to accept. */
@@ -29,6 +32,8 @@ export class Listener {
   port: u16;
   stackId: u32;
   open: bool;
+  /** Refuses new connections; what has begun is still accepted. */
+  draining: bool;
   backlog: u32;
   halfOpenMax: u32;
   accepting: u32;
@@ -51,15 +56,85 @@ export const DEFAULT_MSS: u32 = 536;
 /** RFC 9293 has no floor; below it options would not fit, and tiny segments are an attack (CVE-2019-11479; Linux: tcp_min_snd_mss 48). */
 const MIN_MSS: u32 = 88;
 
+const LISTENER_BUCKETS: u32 = 256;
+
+/** The listeners of a stack, by port: a fixed number. */
+export class ListenerTable {
+  private readonly buckets: usize = heap.alloc(LISTENER_BUCKETS * sizeof<usize>());
+  private freeList: Listener | null = null;
+
+  constructor(private readonly limits: TcpLimits) {
+    memory.fill(this.buckets, 0, LISTENER_BUCKETS * sizeof<usize>());
+    const memory_ = heap.alloc(<usize>limits.listeners * offsetof<Listener>());
+    for (let i: u32 = 0; i < limits.listeners; i++) {
+      const l = changetype<Listener>(memory_ + <usize>i * offsetof<Listener>());
+      l.next = this.freeList;
+      this.freeList = l;
+    }
+  }
+
+
+  @inline private bucket(port: u32): usize {
+    return this.buckets + (port & (LISTENER_BUCKETS - 1)) * sizeof<usize>();
+  }
+
+  /** Puts a listener in; null when there are too many. */
+  add(port: u32, hi: u64, lo: u64, stackId: u32, backlog: u32): Listener | null {
+    const l = this.freeList;
+    if (l == null) return null;
+    this.freeList = l.next;
+    memory.fill(changetype<usize>(l), 0, offsetof<Listener>());
+    l.port = <u16>port;
+    l.hi = hi;
+    l.lo = lo;
+    l.stackId = stackId;
+    l.open = true;
+    l.backlog = min(backlog, max<u32>(this.limits.connections / 2, 1));
+    l.halfOpenMax = min(max<u32>(backlog, 64), max<u32>(this.limits.connections / 4, 1));
+    l.cookies = true;
+    l.next = load<Listener | null>(this.bucket(port));
+    store<Listener>(this.bucket(port), l);
+    return l;
+  }
+
+  remove(l: Listener): void {
+    const next = l.next;
+    let before: Listener | null = null;
+    for (let m: Listener | null = load<Listener | null>(this.bucket(l.port)); m != null && m != l; m = before!.next)
+      before = m;
+    if (before == null) store<Listener | null>(this.bucket(l.port), next);
+    else before.next = next;
+    l.next = this.freeList;
+    this.freeList = l;
+  }
+
+  /** The listener of exactly this address and port, or null. */
+  find(port: u32, hi: u64, lo: u64): Listener | null {
+    let l: Listener | null = load<Listener | null>(this.bucket(port));
+    while (l != null && (l.port != port || l.lo != lo || l.hi != hi)) l = l.next;
+    return l;
+  }
+
+  /** The listener that takes a segment; one for this address goes before one for all. */
+  match(port: u32, hi: u64, lo: u64): Listener | null {
+    const exact = this.find(port, hi, lo);
+    return exact != null ? exact : this.find(port, 0, 0);
+  }
+}
+
 /** A segment for a listener's port that belongs to no flow. */
-export function listenInput(tcp: TcpModule, l: Listener, o: Options, floor: u32, hasFloor: bool): void {
+export function listenInput(tcp: TcpCore, l: Listener, o: Options, floor: u32, hasFloor: bool): void {
   const counters = tcp.stack.counters;
   if (o.flags & TcpFlag.RST) return;
   if (o.flags & TcpFlag.ACK) {
-    if (!acceptCookie(tcp, l, o)) tcp.resetSegment(o);
+    if (!acceptCookie(tcp, l, o)) resetSegment(tcp, o);
     return;
   }
   if ((o.flags & TcpFlag.SYN) == 0 || (o.flags & TcpFlag.FIN) != 0) return;
+  if (l.draining) {
+    resetSegment(tcp, o);
+    return;
+  }
   if (l.accepting >= l.backlog) {
     counters.tcpListenOverflows++;
     return;
@@ -85,17 +160,17 @@ export function listenInput(tcp: TcpModule, l: Listener, o: Options, floor: u32,
   );
   // A new incarnation begins above the old one's last sequence number (RFC 9293, 3.4.1; RFC 1122, 4.2.2.13).
   if (hasFloor && <i32>(c.iss - floor) <= 0) c.iss = floor + 65537;
-  tcp.setSendStart(c, c.iss);
+  setSendStart(c, c.iss);
   negotiate(tcp, c, o);
   if ((o.flags & (TcpFlag.ECE | TcpFlag.CWR)) == (TcpFlag.ECE | TcpFlag.CWR) && tcp.acceptEcn) c.set(Flag.ECN);
   c.last_recv_ns = stack.now_ns;
   counters.tcpPassiveOpens++;
-  tcp.sendSyn(c);
+  sendSyn(tcp, c);
   armHandshake(tcp, c);
 }
 
 /** Takes over what the peer's SYN offers. */
-export function negotiate(tcp: TcpModule, c: Connection, o: Options): void {
+export function negotiate(tcp: TcpCore, c: Connection, o: Options): void {
   if (o.has(Has.TIMESTAMPS)) {
     c.set(Flag.TIMESTAMPS);
     c.ts_recent = o.tsVal;
@@ -117,7 +192,7 @@ export function negotiate(tcp: TcpModule, c: Connection, o: Options): void {
   c.max_wnd = o.window;
 }
 
-function sendCookie(tcp: TcpModule, l: Listener, o: Options): void {
+function sendCookie(tcp: TcpCore, l: Listener, o: Options): void {
   const stack = tcp.stack;
   if (!l.cookies) {
     stack.counters.tcpListenDrops++;
@@ -133,11 +208,11 @@ function sendCookie(tcp: TcpModule, l: Listener, o: Options): void {
   if (timestamps) present = (o.present & (Has.MSS | Has.TIMESTAMPS | Has.SACK_PERMITTED | Has.WINDOW_SCALE)) | Has.MSS;
   const now = <u32>(stack.now_ns / 1_000_000) + timestampOffset(stack, o.localHi, o.localLo, o.remoteHi, o.remoteLo);
   const ts = cookieTimestamp(now, o.windowShift, o.has(Has.WINDOW_SCALE), o.has(Has.SACK_PERMITTED), ecn);
-  tcp.sendCookieSynAck(o, cookieMake(stack, o, mss), present, ts, timestamps && ecn);
+  sendCookieSynAck(tcp, o, cookieMake(stack, o, mss), present, ts, timestamps && ecn);
 }
 
 // A connection from an ACK that echoes a cookie; false: it is none, and a RST is due.
-function acceptCookie(tcp: TcpModule, l: Listener, o: Options): bool {
+function acceptCookie(tcp: TcpCore, l: Listener, o: Options): bool {
   const stack = tcp.stack;
   if (o.flags & TcpFlag.SYN) return false;
   if (l.cookie_ns == 0 || stack.now_ns - l.cookie_ns > COOKIE_LIFE_NS) return false;
@@ -165,7 +240,7 @@ function acceptCookie(tcp: TcpModule, l: Listener, o: Options): bool {
   c.last_ack_sent = c.rcv_nxt;
   c.ts_offset = timestampOffset(stack, o.localHi, o.localLo, o.remoteHi, o.remoteLo);
   c.iss = o.ack - 1;
-  tcp.setSendStart(c, c.iss);
+  setSendStart(c, c.iss);
   c.peer_mss = mss;
   c.snd_wl1 = o.seq;
   if (o.has(Has.TIMESTAMPS)) {
@@ -243,13 +318,13 @@ export function listenerAccept(l: Listener): Connection | null {
 }
 
 /** Ends a listener: its half-open connections are forgotten, those in the accept queue reset. */
-export function listenerClose(tcp: TcpModule, l: Listener): void {
+export function listenerClose(tcp: TcpCore, l: Listener): void {
   for (let c: Connection | null = l.halfHead; c != null; c = l.halfHead) {
     tcp.finish(c, Errno.ECONNABORTED);
     tcp.settle(c);
   }
   for (let c: Connection | null = l.acceptHead; c != null; c = l.acceptHead) {
-    if (c.state != State.CLOSED) tcp.sendReset(c);
+    if (c.state != State.CLOSED) sendReset(tcp, c);
     tcp.finish(c, Errno.ECONNABORTED);
     tcp.settle(c);
   }

@@ -16,12 +16,14 @@ import { emitTcp, setTcpChecksum, TCP_BYTES, TCP_CHECKSUM, TcpFlag } from "../wi
 import { Protocol } from "../wire/ipv4";
 import { idleRestart } from "./congestion";
 import { Connection, Flag, isSynchronised, Recovery, RtxMode, State } from "./connection";
+import { localMss } from "./bare";
 import { emitOptions, emitSynOptions, Has, optionBytes, synOptionBytes } from "./options";
+import { probeDue, probeSent, refreshMss } from "./pathmtu";
 import { tsNow } from "./rtt";
 import { Mark, packetAt, Segment, segmentAppend, segmentSplit, sentAppend } from "./segment";
 import { addQueueSlices } from "./sendqueue";
 import { seqGt } from "./seq";
-import { TcpModule } from "./tcp";
+import { TcpCore } from "./core";
 import { armDelayedAck, armRetransmit } from "./timers";
 import { selectWindow, windowUpdateDue } from "./window";
 
@@ -31,7 +33,7 @@ const MAX_SEGMENT_BYTES: u32 = 65535 - 120;
 const ECT0: u32 = 2;
 
 /** Sends what the connection has to send and may. */
-export function output(tcp: TcpModule, c: Connection): void {
+export function output(tcp: TcpCore, c: Connection): void {
   if (!isSynchronised(c.state)) {
     c.clear(Flag.ACK_NOW | Flag.ACK_DELAYED | Flag.WINDOW_UPDATE);
     return;
@@ -46,16 +48,6 @@ export function output(tcp: TcpModule, c: Connection): void {
   if (sent || c.rtx_mode == RtxMode.NONE) armRetransmit(tcp, c, false);
 }
 
-/** Takes the path's MTU as it is now into the MSS (RFC 1191, 6.4; RFC 6691: options count). */
-export function refreshMss(tcp: TcpModule, c: Connection): void {
-  const ip = tcp.stack.ip;
-  if (c.mss_generation == ip.generation) return;
-  if (ip.resolve(c.route, c.remoteHi, c.remoteLo) < 0) return;
-  c.mss_generation = ip.generation;
-  const path = ip.mss(c.route, c.remoteHi, c.remoteLo);
-  c.mss = min<u32>(path, c.peer_mss) - (c.has(Flag.TIMESTAMPS) ? 12 : 0);
-}
-
 /** Payload bytes of a full segment with the options of this moment. */
 @inline
 function currentMss(c: Connection): u32 {
@@ -63,7 +55,7 @@ function currentMss(c: Connection): u32 {
 }
 
 // Retransmits what is marked lost, lowest first, as (1) allows; true when something left.
-function retransmitLost(tcp: TcpModule, c: Connection): bool {
+function retransmitLost(tcp: TcpCore, c: Connection): bool {
   let sent = false;
   for (let s: Segment | null = c.rtx_hint; s != null;) {
     if ((s.flags & (Mark.LOST | Mark.RETRANS)) != Mark.LOST) {
@@ -90,7 +82,7 @@ function retransmitLost(tcp: TcpModule, c: Connection): bool {
 }
 
 // Sends `bytes` bytes of a record again; what is left of it becomes a record of its own.
-function retransmit(tcp: TcpModule, c: Connection, s: Segment, bytes: u32): bool {
+function retransmit(tcp: TcpCore, c: Connection, s: Segment, bytes: u32): bool {
   if (bytes < s.bytes && !segmentSplit(c, tcp.segments, s, bytes)) return false;
   const fin = s.is(Mark.FIN);
   const data = s.bytes - (fin ? 1 : 0);
@@ -116,7 +108,7 @@ function retransmit(tcp: TcpModule, c: Connection, s: Segment, bytes: u32): bool
 }
 
 // Sends new data as (1), (2) and (3) allow; true when something left.
-function sendNew(tcp: TcpModule, c: Connection): bool {
+function sendNew(tcp: TcpCore, c: Connection): bool {
   let sent = false;
   if (c.has(Flag.FIN_SENT)) return false;
   if (c.flight == 0 && c.snd_end != c.snd_nxt && c.has(Flag.HAS_SENT)) idleRestart(c, tcp.stack.now_ns);
@@ -133,7 +125,16 @@ function sendNew(tcp: TcpModule, c: Connection): bool {
       c.set(Flag.CWND_LIMITED);
       return sent;
     }
+    if (c.mss < c.mss_top) {
+      const probe = probeDue(tcp, c, unsent, min(room, usable));
+      if (probe > 0 && sendPathProbe(tcp, c, probe)) {
+        sent = true;
+        continue;
+      }
+    }
     let bytes = min(min(unsent, usable), min(max(room, mss), MAX_SEGMENT_BYTES));
+    // CWR stands on one segment only (RFC 3168, 6.1.2), whatever the device makes of a large one.
+    if (c.has(Flag.CWR_DUE) && bytes > mss) bytes = mss;
     if (bytes > mss && bytes < unsent) bytes -= bytes % mss;
     if (bytes < unsent) {
       if (bytes == 0) break;
@@ -157,8 +158,19 @@ function sendNew(tcp: TcpModule, c: Connection): bool {
   return sent;
 }
 
+// Sends the next `bytes` bytes in one packet that is larger than the path's MTU is thought to be (pathmtu.ts).
+function sendPathProbe(tcp: TcpCore, c: Connection, bytes: u32): bool {
+  const route = c.route;
+  const mtu = route.mtu;
+  route.mtu = unchecked(tcp.stack.interfaces[route.iface]).mtu;
+  const sent = sendSegment(tcp, c, bytes, false, PROBE);
+  route.mtu = mtu;
+  if (sent) probeSent(tcp, c, bytes);
+  return sent;
+}
+
 // Sends the next `bytes` bytes of the queue and the FIN, and records them.
-function sendSegment(tcp: TcpModule, c: Connection, bytes: u32, fin: bool): bool {
+function sendSegment(tcp: TcpCore, c: Connection, bytes: u32, fin: bool, kind: u32 = 0): bool {
   const s = tcp.segments.alloc();
   if (s == null) {
     tcp.stack.counters.tcpNoRecords++;
@@ -170,7 +182,7 @@ function sendSegment(tcp: TcpModule, c: Connection, bytes: u32, fin: bool): bool
   c.sq_cursor = cursor;
   const now = tcp.stack.now_ns;
   const flags: u32 = c.has(Flag.CWR_DUE) && bytes > 0 ? TcpFlag.CWR : 0;
-  const taken = sendRange(tcp, c, cursor, seq, bytes, fin, flags | FRESH);
+  const taken = sendRange(tcp, c, cursor, seq, bytes, fin, flags | kind | FRESH);
   if (taken < 0) {
     tcp.segments.free(s);
     return false;
@@ -182,7 +194,7 @@ function sendSegment(tcp: TcpModule, c: Connection, bytes: u32, fin: bool): bool
   s.flags = fin && whole ? Mark.FIN : 0;
   s.packet = cursor;
   s.sent_ns = now;
-  s.mss = mss;
+  s.mss = kind == PROBE ? bytes : mss;
   segmentAppend(c, s);
   if (c.flight == 0) c.stall_ns = now;
   c.snd_nxt = s.end;
@@ -196,16 +208,18 @@ function sendSegment(tcp: TcpModule, c: Connection, bytes: u32, fin: bool): bool
 
 // Of `sendRange`: the data is sent for the first time, so it may carry ECT (RFC 3168, 6.1.5).
 const FRESH: u32 = 0x100;
+// It is one packet, whatever the MSS.
+const PROBE: u32 = 0x200;
 
 // Builds and sends one packet with the queue's bytes from `seq`. Returns how many it took, or -1 without memory.
-function sendRange(tcp: TcpModule, c: Connection, q: Packet | null, seq: u32, bytes: u32, fin: bool, flags: u32): i32 {
+function sendRange(tcp: TcpCore, c: Connection, q: Packet | null, seq: u32, bytes: u32, fin: bool, flags: u32): i32 {
   const p = allocPacket();
   if (p == null) {
     tcp.stack.counters.noBuffers++;
     return -1;
   }
   const options = optionBytes(c);
-  const mss = currentMss(c);
+  const mss = (flags & PROBE) != 0 ? bytes : currentMss(c);
   const at = p.append(TCP_BYTES + options);
   let taken = bytes > 0 ? addQueueSlices(p, q, seq, bytes) : 0;
   if (taken < bytes) {
@@ -233,7 +247,7 @@ function sendRange(tcp: TcpModule, c: Connection, q: Packet | null, seq: u32, by
 
 // Writes header and options of a segment of a synchronised connection and sends it. It carries the ACK.
 function finishSegment(
-  tcp: TcpModule,
+  tcp: TcpCore,
   c: Connection,
   p: Packet,
   at: usize,
@@ -255,7 +269,7 @@ function finishSegment(
   send(tcp, c, p, at, ect);
 }
 
-function send(tcp: TcpModule, c: Connection, p: Packet, at: usize, ect: u32): void {
+function send(tcp: TcpCore, c: Connection, p: Packet, at: usize, ect: u32): void {
   p.csumStart = 0;
   p.csumOffset = <u16>TCP_CHECKSUM;
   p.flags |= PacketFlag.CHECKSUM_PARTIAL;
@@ -265,11 +279,11 @@ function send(tcp: TcpModule, c: Connection, p: Packet, at: usize, ect: u32): vo
 }
 
 /** Sends an ACK without data. Without memory it is tried again after the delay of a delayed ACK. */
-export function sendAck(tcp: TcpModule, c: Connection): void {
+export function sendAck(tcp: TcpCore, c: Connection): void {
   sendEmpty(tcp, c, c.snd_nxt, TcpFlag.ACK);
 }
 
-function sendEmpty(tcp: TcpModule, c: Connection, seq: u32, bits: u32): void {
+function sendEmpty(tcp: TcpCore, c: Connection, seq: u32, bits: u32): void {
   const p = allocPacket();
   if (p == null) {
     tcp.stack.counters.noBuffers++;
@@ -284,12 +298,12 @@ function sendEmpty(tcp: TcpModule, c: Connection, seq: u32, bits: u32): void {
 }
 
 /** Keep-alive and zero-window probe: an old sequence number, which the peer must answer with an ACK (RFC 1122, 4.2.3.6). */
-export function sendProbe(tcp: TcpModule, c: Connection): void {
+export function sendProbe(tcp: TcpCore, c: Connection): void {
   sendEmpty(tcp, c, c.snd_una - 1, TcpFlag.ACK);
 }
 
 /** The persist timer has run: what fits the window leaves even if it is little (RFC 9293, 3.8.6.2.1 (4)); else a probe. */
-export function sendWindowProbe(tcp: TcpModule, c: Connection): void {
+export function sendWindowProbe(tcp: TcpCore, c: Connection): void {
   refreshMss(tcp, c);
   const unsent = c.snd_end - c.snd_nxt;
   const bytes = min(min(unsent, c.snd_wnd), currentMss(c));
@@ -302,7 +316,7 @@ export function sendWindowProbe(tcp: TcpModule, c: Connection): void {
 }
 
 /** The tail loss probe (RFC 8985, 7.3): new data if there is some and the window takes it, else the last segment again. */
-export function sendTailProbe(tcp: TcpModule, c: Connection): void {
+export function sendTailProbe(tcp: TcpCore, c: Connection): void {
   refreshMss(tcp, c);
   tcp.stack.counters.tcpLossProbes++;
   const mss = currentMss(c);
@@ -329,7 +343,8 @@ export function sendTailProbe(tcp: TcpModule, c: Connection): void {
 }
 
 /** Sends, or sends again, SYN (SYN-SENT) or SYN-ACK (SYN-RECEIVED). */
-export function sendSyn(tcp: TcpModule, c: Connection): void {
+export function sendSyn(tcp: TcpCore, c: Connection): void {
+  c.last_send_ns = tcp.stack.now_ns;
   const p = allocPacket();
   if (p == null) {
     tcp.stack.counters.noBuffers++;
@@ -353,7 +368,7 @@ export function sendSyn(tcp: TcpModule, c: Connection): void {
   emitSynOptions(
     at + TCP_BYTES,
     present,
-    tcp.localMss(c.route, c.remoteHi, c.remoteLo),
+    localMss(tcp, c.route, c.remoteHi, c.remoteLo),
     tcp.windowShift,
     tsNow(c, tcp.stack.now_ns),
     c.ts_recent,
@@ -362,7 +377,7 @@ export function sendSyn(tcp: TcpModule, c: Connection): void {
 }
 
 /** Resets a connection: RST at snd_nxt, which the peer accepts (RFC 9293, 3.10.4 to 3.10.5). */
-export function sendReset(tcp: TcpModule, c: Connection): void {
+export function sendReset(tcp: TcpCore, c: Connection): void {
   const p = allocPacket();
   if (p == null) {
     tcp.stack.counters.noBuffers++;

@@ -13,8 +13,9 @@
 
 import { Packet } from "../../runtime";
 import { Connection, Event, Flag, SACK_BLOCKS } from "./connection";
+import { sendAck } from "./output";
 import { seqGe, seqGt, seqLe, seqLt, seqMax, seqMin } from "./seq";
-import { TcpModule } from "./tcp";
+import { TcpCore } from "./core";
 import { receiveWindow } from "./window";
 
 const OOO_STEPS: u32 = 1024;
@@ -42,7 +43,7 @@ function skip(p: Packet, bytes: u32): void {
  * Takes a segment whose payload begins at `p.l4`; its sequence number is `seq`, a FIN follows it when `fin`.
  * @returns true when the peer's FIN has now been received in order
  */
-export function receiveSegment(tcp: TcpModule, c: Connection, p: Packet, seq: u32, fin: bool): bool {
+export function receiveSegment(tcp: TcpCore, c: Connection, p: Packet, seq: u32, fin: bool): bool {
   const bytes = payload(p);
   p.cookie = seq;
   p.l3 = fin ? 1 : 0;
@@ -107,7 +108,7 @@ export function receiveSegment(tcp: TcpModule, c: Connection, p: Packet, seq: u3
 }
 
 // Appends an in-order packet to the receive queue and moves rcv_nxt.
-function append(tcp: TcpModule, c: Connection, p: Packet): void {
+function append(tcp: TcpCore, c: Connection, p: Packet): void {
   const bytes = payload(p);
   c.rcv_nxt += bytes;
   if (bytes == 0) {
@@ -133,7 +134,7 @@ function mergeInto(target: Packet, p: Packet, bytes: u32): bool {
 }
 
 // Moves what follows rcv_nxt without a gap to the receive queue; true when a FIN followed.
-function takeOutOfOrder(tcp: TcpModule, c: Connection): bool {
+function takeOutOfOrder(tcp: TcpCore, c: Connection): bool {
   let finished = false;
   for (let p: Packet | null = c.ooo_head; p != null && seqLe(p.cookie, c.rcv_nxt); p = c.ooo_head) {
     const bytes = payload(p);
@@ -163,12 +164,12 @@ function takeOutOfOrder(tcp: TcpModule, c: Connection): bool {
   return finished;
 }
 
-function insertOutOfOrder(tcp: TcpModule, c: Connection, p: Packet): void {
+function insertOutOfOrder(tcp: TcpCore, c: Connection, p: Packet): void {
   tcp.stack.counters.tcpInOutOfOrder++;
   let end = endOf(p);
   const newBlock = !extendsBlock(c, p.cookie, end);
   // Without SACK each duplicate ACK counts (RFC 5681, 3.2); with it, blocks must not be pushed out of the option before they are told.
-  if (c.has(Flag.ACK_NOW) && (!c.has(Flag.SACK) || newBlock)) tcp.sendAck(c);
+  if (c.has(Flag.ACK_NOW) && (!c.has(Flag.SACK) || newBlock)) sendAck(tcp, c);
   c.set(Flag.ACK_NOW);
 
   let before: Packet | null = c.ooo_tail;
@@ -244,7 +245,7 @@ function unlink(c: Connection, p: Packet): void {
 }
 
 /** Drops what waits behind gaps: under memory pressure (the peer must not rely on SACK: RFC 2018, 8), or at the end. */
-export function dropOutOfOrder(tcp: TcpModule, c: Connection): void {
+export function dropOutOfOrder(tcp: TcpCore, c: Connection): void {
   for (let p: Packet | null = c.ooo_head; p != null; p = c.ooo_head) {
     unlink(c, p);
     tcp.unhold(c, 1 + p.sliceCount);
@@ -253,7 +254,7 @@ export function dropOutOfOrder(tcp: TcpModule, c: Connection): void {
   c.sack_count = 0;
 }
 
-export function dropReceived(tcp: TcpModule, c: Connection): void {
+export function dropReceived(tcp: TcpCore, c: Connection): void {
   for (let p: Packet | null = c.rq_head; p != null;) {
     const next = p.next;
     tcp.unhold(c, 1 + p.sliceCount);
@@ -266,7 +267,7 @@ export function dropReceived(tcp: TcpModule, c: Connection): void {
 }
 
 /** Copies up to `bytes` bytes of the receive queue to `to` and removes them; returns how many. */
-export function receiveQueueRead(tcp: TcpModule, c: Connection, to: usize, bytes: u32): u32 {
+export function receiveQueueRead(tcp: TcpCore, c: Connection, to: usize, bytes: u32): u32 {
   let left = min(bytes, c.rq_bytes);
   const taken = left;
   while (left > 0) {
@@ -325,7 +326,7 @@ export function receiveQueuePeekBytes(c: Connection): u32 {
 }
 
 /** Removes `bytes` bytes, at most rq_bytes, from the front. */
-export function receiveQueueConsume(tcp: TcpModule, c: Connection, bytes: u32): void {
+export function receiveQueueConsume(tcp: TcpCore, c: Connection, bytes: u32): void {
   c.rq_bytes -= bytes;
   while (bytes > 0) {
     const p = c.rq_head!;

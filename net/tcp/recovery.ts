@@ -14,15 +14,19 @@
 import { AckResult } from "./ack";
 import { congestionAcked, congestionThreshold, hystartSample } from "./congestion";
 import { Connection, Flag, Recovery } from "./connection";
+import { probeLost } from "./pathmtu";
 import { rackAdapt, rackDetect, rackRecovered } from "./rack";
 import { Mark, Segment, segmentMarkLost, segmentSplit, sentPrepend } from "./segment";
 import { seqGe, seqGt, seqLt } from "./seq";
-import { TcpModule } from "./tcp";
+import { TcpCore } from "./core";
 import { armReorder } from "./timers";
 import { tsNow } from "./rtt";
 
 /** RFC 5681, 3.2. */
 const DUP_THRESHOLD: u32 = 3;
+/** RFC 8511, 3.1. */
+const BETA_ECN_RENO: f64 = 0.8;
+const BETA_ECN_CUBIC: f64 = 0.85;
 
 /**
  * After the records of an ACK have been processed.
@@ -31,7 +35,7 @@ const DUP_THRESHOLD: u32 = 3;
  * @param rtt_us the ACK's RTT sample, or 0
  */
 export function recoveryAck(
-  tcp: TcpModule,
+  tcp: TcpCore,
   c: Connection,
   r: AckResult,
   duplicate: bool,
@@ -41,7 +45,10 @@ export function recoveryAck(
 ): void {
   const now = tcp.stack.now_ns;
   if (c.has(Flag.TLP_OUT)) tlpAcked(c, r, duplicate);
-  if (r.acked > 0 && c.undo_cwnd != 0 && c.recovery >= Recovery.FAST && hasEcho && seqLt(echo, c.undo_ts)) undo(tcp, c);
+  if (c.undo_cwnd != 0 && c.recovery >= Recovery.FAST) {
+    if (r.acked > 0 && hasEcho && seqLt(echo, c.undo_ts)) undo(tcp, c);
+    else if (c.has(Flag.FRTO) && c.has(Flag.SACK)) timeoutCause(tcp, c, r);
+  }
   if (c.recovery != Recovery.OPEN && seqGe(c.snd_una, c.high_seq)) leave(c);
 
   const lost = c.lost_bytes;
@@ -52,7 +59,9 @@ export function recoveryAck(
     renoDetect(tcp, c, r.acked);
   }
   const newlyLost = c.lost_bytes > lost;
-  if (c.lost_bytes > 0 && c.recovery < Recovery.FAST) enterFast(tcp, c);
+  if (c.lost_bytes > 0 && c.recovery < Recovery.FAST) {
+    if (c.probe_start == c.probe_end || !probeLost(tcp, c)) enterFast(tcp, c);
+  }
 
   if (c.recovery == Recovery.FAST) {
     reduceRate(c, r.delivered, newlyLost);
@@ -62,8 +71,20 @@ export function recoveryAck(
   }
 }
 
+// F-RTO with SACK (RFC 5682, 3.1). The timeout was spurious when something arrives that was sent once, before it; it was not when an ACK tells of
+// nothing but what was sent again.
+function timeoutCause(tcp: TcpCore, c: Connection, r: AckResult): void {
+  if (c.recovery != Recovery.LOSS) return;
+  if (r.originalAcked) {
+    undo(tcp, c);
+  } else if (r.acked == 0 && r.sacked == 0) {
+    // A duplicate without news: the hole is real.
+    c.clear(Flag.FRTO);
+  }
+}
+
 // Without SACK (RFC 5681, 3.2; RFC 6582): three duplicates say that the first segment is lost; in recovery each partial ACK says it of the next.
-function renoDetect(tcp: TcpModule, c: Connection, acked: u32): void {
+function renoDetect(tcp: TcpCore, c: Connection, acked: u32): void {
   if (acked > 0) {
     // The retransmitted segment and those that had sent duplicates.
     const others = acked > c.mss ? acked - c.mss : 0;
@@ -76,7 +97,7 @@ function renoDetect(tcp: TcpModule, c: Connection, acked: u32): void {
   }
 }
 
-function markHead(tcp: TcpModule, c: Connection): void {
+function markHead(tcp: TcpCore, c: Connection): void {
   const s = c.seg_head;
   if (s == null || (s.flags & (Mark.LOST | Mark.SACKED | Mark.RETRANS)) != 0) return;
   if (s.mss > 0 && s.bytes > s.mss && !segmentSplit(c, tcp.segments, s, s.mss)) return;
@@ -84,7 +105,7 @@ function markHead(tcp: TcpModule, c: Connection): void {
 }
 
 /** The beginning of fast recovery. */
-export function enterFast(tcp: TcpModule, c: Connection): void {
+export function enterFast(tcp: TcpCore, c: Connection): void {
   reduce(tcp, c);
   c.recovery = Recovery.FAST;
   c.prr_delivered = 0;
@@ -94,7 +115,7 @@ export function enterFast(tcp: TcpModule, c: Connection): void {
 }
 
 // Notes what `undo` needs, lowers the threshold.
-function reduce(tcp: TcpModule, c: Connection): void {
+function reduce(tcp: TcpCore, c: Connection): void {
   // In CWR the window has been reduced for this round trip already.
   if (c.recovery != Recovery.CWR) {
     c.undo_cwnd = c.cwnd;
@@ -107,16 +128,19 @@ function reduce(tcp: TcpModule, c: Connection): void {
 }
 
 /** The network has marked instead of dropped (RFC 3168, 6.1.2): as a loss, but nothing to repair; once a round trip. */
-export function congestionMarked(tcp: TcpModule, c: Connection): void {
+export function congestionMarked(tcp: TcpCore, c: Connection): void {
   if (c.recovery != Recovery.OPEN) return;
+  const before = c.cwnd;
   reduce(tcp, c);
+  // A mark comes from a shallower queue than a loss: less is taken back (RFC 8511, 2 and 3.1).
+  c.ssthresh = max(c.ssthresh, <u32>(<f64>before * (c.has(Flag.NEWRENO) ? BETA_ECN_RENO : BETA_ECN_CUBIC)));
   c.undo_cwnd = 0;
   c.recovery = Recovery.CWR;
   c.cwnd = max<u32>(c.ssthresh, c.mss);
 }
 
 /** A retransmission timeout (RFC 6298, 5.4 to 5.6; RFC 8985, 6.3): everything not selectively acknowledged counts as lost. */
-export function enterLoss(tcp: TcpModule, c: Connection): void {
+export function enterLoss(tcp: TcpCore, c: Connection): void {
   if (c.recovery != Recovery.LOSS) {
     // A second timeout for the same data reduces the threshold no further (RFC 5681, 3.1).
     if (c.recovery == Recovery.FAST) {
@@ -126,6 +150,7 @@ export function enterLoss(tcp: TcpModule, c: Connection): void {
       reduce(tcp, c);
     }
     c.recovery = Recovery.LOSS;
+    c.set(Flag.FRTO);
   }
   // The receiver has dropped what it had selectively acknowledged (RFC 2018, 8): its marks mean nothing.
   const head = c.seg_head;
@@ -146,6 +171,7 @@ export function enterLoss(tcp: TcpModule, c: Connection): void {
   c.cwnd_credit = 0;
   c.high_seq = c.snd_nxt;
   c.clear(Flag.TLP_OUT | Flag.TLP_RETRANS);
+  if (reneged) c.clear(Flag.FRTO);
 }
 
 function leave(c: Connection): void {
@@ -155,10 +181,11 @@ function leave(c: Connection): void {
   c.dupacks = 0;
   c.reno_bytes = 0;
   c.undo_cwnd = 0;
+  c.clear(Flag.FRTO);
 }
 
 // The original arrived after all: its echo is older than our reaction (Eifel: RFC 3522 detects, RFC 4015 responds).
-function undo(tcp: TcpModule, c: Connection): void {
+function undo(tcp: TcpCore, c: Connection): void {
   tcp.stack.counters.tcpSpuriousRecoveries++;
   c.cwnd = max(c.cwnd, c.undo_cwnd);
   c.ssthresh = max(c.ssthresh, c.undo_ssthresh);
@@ -166,6 +193,7 @@ function undo(tcp: TcpModule, c: Connection): void {
   c.recovery = Recovery.OPEN;
   c.reno_bytes = 0;
   c.dupacks = 0;
+  c.clear(Flag.FRTO);
   c.set(Flag.REORDERING);
   let sNext: Segment | null = null;
   for (let s: Segment | null = c.seg_tail; s != null; s = sNext) {

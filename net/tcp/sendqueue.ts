@@ -12,7 +12,7 @@
 
 import { allocPacket, BUFFER_DATA_BYTES, MAX_SLICES, Packet } from "../../runtime";
 import { Connection } from "./connection";
-import { TcpModule } from "./tcp";
+import { TcpCore } from "./core";
 import { seqLe } from "./seq";
 
 /** Far below 2^31, with room for a window of 2^30 (RFC 7323, 2.3). */
@@ -25,7 +25,7 @@ export function sendRoom(c: Connection): u32 {
 }
 
 /** Copies up to `bytes` bytes into the queue; returns how many fitted. */
-export function sendQueueWrite(tcp: TcpModule, c: Connection, from: usize, bytes: u32): u32 {
+export function sendQueueWrite(tcp: TcpCore, c: Connection, from: usize, bytes: u32): u32 {
   let left = min(bytes, sendRoom(c));
   const wanted = left;
   while (left > 0) {
@@ -44,7 +44,7 @@ export function sendQueueWrite(tcp: TcpModule, c: Connection, from: usize, bytes
 }
 
 /** Queues a reference to `bytes` bytes that never change and never go away; returns how many were taken. */
-export function sendQueueStatic(tcp: TcpModule, c: Connection, from: usize, bytes: u32): u32 {
+export function sendQueueStatic(tcp: TcpCore, c: Connection, from: usize, bytes: u32): u32 {
   const queued = c.snd_end - c.snd_una;
   const take = min(bytes, MAX_QUEUED - min(queued, MAX_QUEUED));
   if (take == 0) return 0;
@@ -58,7 +58,7 @@ export function sendQueueStatic(tcp: TcpModule, c: Connection, from: usize, byte
   return take;
 }
 
-function queuePacket(tcp: TcpModule, c: Connection): Packet | null {
+function queuePacket(tcp: TcpCore, c: Connection): Packet | null {
   if (!tcp.mayHold(c)) return null;
   const p = allocPacket();
   if (p == null) return null;
@@ -77,7 +77,7 @@ function queuePacket(tcp: TcpModule, c: Connection): Packet | null {
 }
 
 /** Frees the packets whose bytes are all acknowledged. */
-export function sendQueueAck(tcp: TcpModule, c: Connection): void {
+export function sendQueueAck(tcp: TcpCore, c: Connection): void {
   let p: Packet | null = c.sq_head;
   // The last packet stays while it can take more bytes by append, unless nothing of it is left: idle connections hold no buffer.
   while (p != null && seqLe(p.cookie + p.totalLen, c.snd_una)) {
@@ -92,7 +92,7 @@ export function sendQueueAck(tcp: TcpModule, c: Connection): void {
   c.snd_head = p != null ? p.cookie : c.snd_end;
 }
 
-export function sendQueueClear(tcp: TcpModule, c: Connection): void {
+export function sendQueueClear(tcp: TcpCore, c: Connection): void {
   for (let p: Packet | null = c.sq_head; p != null;) {
     const next = p.next;
     p.free();

@@ -7,11 +7,12 @@
 
 import { Errno, Timer } from "../../runtime";
 import { Connection, Flag, isSynchronised, Recovery, RtxMode, State } from "./connection";
-import { output, sendProbe, sendTailProbe, sendWindowProbe } from "./output";
+import { output, sendProbe, sendReset, sendSyn, sendTailProbe, sendWindowProbe } from "./output";
+import { pathSuspect } from "./pathmtu";
 import { rackDetect } from "./rack";
 import { enterFast, enterLoss } from "./recovery";
 import { rtoNs, RTO_MAX_US } from "./rtt";
-import { tcpAt, TcpModule } from "./tcp";
+import { coreAt, TcpCore } from "./core";
 
 /** RFC 9293, MUST-23: R2 of a SYN is at least 3 minutes; 7 retries take 247 s. Nobody has to wait so long: `connect` has a deadline. */
 const SYN_RETRIES: u32 = 7;
@@ -26,6 +27,11 @@ const PEER_DELAYED_ACK_US: u32 = 200_000;
 /** FIN-WAIT-2 without an owner: Linux, tcp_fin_timeout. */
 const FIN_WAIT_2_NS: i64 = 60_000_000_000;
 const KEEP_PROBES: u32 = 9;
+/** RFC 9293, 3.8.3: R2 of data at least 100 s; Linux's 15 retries take about 15 minutes. */
+export const USER_TIMEOUT_MS: u32 = 924_600;
+/** RFC 1122, 4.2.3.6: no less than two hours by default; Linux: 75 s between probes. */
+export const KEEP_IDLE_MS: u32 = 7_200_000;
+export const KEEP_INTERVAL_MS: u32 = 75_000;
 
 export function initTimers(c: Connection): void {
   const context = changetype<usize>(c);
@@ -34,7 +40,7 @@ export function initTimers(c: Connection): void {
   c.keepTimer.init(onKeepAlive, context);
 }
 
-export function cancelTimers(tcp: TcpModule, c: Connection): void {
+export function cancelTimers(tcp: TcpCore, c: Connection): void {
   const wheel = tcp.stack.wheel;
   wheel.cancel(c.rtxTimer);
   wheel.cancel(c.ackTimer);
@@ -44,13 +50,13 @@ export function cancelTimers(tcp: TcpModule, c: Connection): void {
 
 
 @inline
-function setRtx(tcp: TcpModule, c: Connection, mode: RtxMode, deadline_ns: i64): void {
+function setRtx(tcp: TcpCore, c: Connection, mode: RtxMode, deadline_ns: i64): void {
   c.rtx_mode = mode;
   tcp.stack.wheel.set(c.rtxTimer, deadline_ns);
 }
 
 /** For a SYN or SYN-ACK just sent. */
-export function armHandshake(tcp: TcpModule, c: Connection): void {
+export function armHandshake(tcp: TcpCore, c: Connection): void {
   setRtx(tcp, c, RtxMode.RTO, tcp.stack.now_ns + rtoNs(c));
 }
 
@@ -58,7 +64,7 @@ export function armHandshake(tcp: TcpModule, c: Connection): void {
  * Brings the retransmission timer in line with what is in flight.
  * @param restart new data was acknowledged, or the timer has just run (RFC 6298, 5.3): count anew
  */
-export function armRetransmit(tcp: TcpModule, c: Connection, restart: bool): void {
+export function armRetransmit(tcp: TcpCore, c: Connection, restart: bool): void {
   const wheel = tcp.stack.wheel;
   const now = tcp.stack.now_ns;
   const timer = c.rtxTimer;
@@ -87,7 +93,7 @@ export function armRetransmit(tcp: TcpModule, c: Connection, restart: bool): voi
 }
 
 /** RACK has segments that count as lost `timeout_ns` from now (0: none). */
-export function armReorder(tcp: TcpModule, c: Connection, timeout_ns: i64): void {
+export function armReorder(tcp: TcpCore, c: Connection, timeout_ns: i64): void {
   if (timeout_ns > 0) setRtx(tcp, c, RtxMode.REORDER, tcp.stack.now_ns + timeout_ns);
   else if (c.rtx_mode == RtxMode.REORDER) c.rtx_mode = RtxMode.NONE;
 }
@@ -113,7 +119,7 @@ function tailTimeoutNs(c: Connection): i64 {
 
 function onRetransmit(timer: Timer): void {
   const c = changetype<Connection>(timer.context);
-  const tcp = tcpAt(c.stackId);
+  const tcp = coreAt(c.stackId);
   const mode = c.rtx_mode;
   c.rtx_mode = RtxMode.NONE;
   if (!isSynchronised(c.state)) handshakeTimeout(tcp, c);
@@ -124,7 +130,7 @@ function onRetransmit(timer: Timer): void {
   tcp.settle(c);
 }
 
-function handshakeTimeout(tcp: TcpModule, c: Connection): void {
+function handshakeTimeout(tcp: TcpCore, c: Connection): void {
   const limit = c.state == State.SYN_SENT ? SYN_RETRIES : SYN_ACK_RETRIES;
   if (c.backoff >= limit) {
     tcp.stack.counters.tcpTimeouts++;
@@ -133,18 +139,18 @@ function handshakeTimeout(tcp: TcpModule, c: Connection): void {
   }
   c.backoff++;
   tcp.stack.counters.tcpRetransSegs++;
-  tcp.sendSyn(c);
+  sendSyn(tcp, c);
   armHandshake(tcp, c);
 }
 
-function tailTimeout(tcp: TcpModule, c: Connection): void {
+function tailTimeout(tcp: TcpCore, c: Connection): void {
   sendTailProbe(tcp, c);
   // The next is an RTO, whatever becomes of the probe.
   c.set(Flag.TLP_OUT);
   armRetransmit(tcp, c, true);
 }
 
-function reorderTimeout(tcp: TcpModule, c: Connection): void {
+function reorderTimeout(tcp: TcpCore, c: Connection): void {
   const left = rackDetect(c, tcp.stack.now_ns);
   if (c.lost_bytes > 0 && c.recovery < Recovery.FAST) {
     enterFast(tcp, c);
@@ -157,7 +163,7 @@ function reorderTimeout(tcp: TcpModule, c: Connection): void {
 }
 
 // Nobody reads any more, or the peer is silent for too long (RFC 9293, 3.8.3: R2; RFC 5482).
-function givesUp(tcp: TcpModule, c: Connection): bool {
+function givesUp(tcp: TcpCore, c: Connection): bool {
   const silent_ms = (tcp.stack.now_ns - c.stall_ns) / 1_000_000;
   if (silent_ms > <i64>c.user_timeout_ms || (!c.has(Flag.OWNED) && c.backoff >= ORPHAN_RETRIES)) {
     tcp.stack.counters.tcpTimeouts++;
@@ -167,18 +173,18 @@ function givesUp(tcp: TcpModule, c: Connection): bool {
   return false;
 }
 
-function retransmitTimeout(tcp: TcpModule, c: Connection): void {
+function retransmitTimeout(tcp: TcpCore, c: Connection): void {
   if (c.flight == 0) return;
   if (givesUp(tcp, c)) return;
   tcp.stack.counters.tcpRtoTimeouts++;
   if (c.backoff < 255) c.backoff++;
   enterLoss(tcp, c);
-  tcp.pathSuspect(c);
+  pathSuspect(tcp, c);
   output(tcp, c);
   if (c.state != State.CLOSED) armRetransmit(tcp, c, true);
 }
 
-function persistTimeout(tcp: TcpModule, c: Connection): void {
+function persistTimeout(tcp: TcpCore, c: Connection): void {
   if (c.keep_probes == 0) c.stall_ns = tcp.stack.now_ns;
   // While the peer answers, it may keep its window closed for ever (RFC 9293, MUST-37): `keep_probes` counts unanswered ones. Without an owner
   // `backoff` ends it, or a peer could hold our memory for nothing.
@@ -192,13 +198,13 @@ function persistTimeout(tcp: TcpModule, c: Connection): void {
 }
 
 /** An ACK is due, not now: with the next data, or when the timer runs. */
-export function armDelayedAck(tcp: TcpModule, c: Connection): void {
+export function armDelayedAck(tcp: TcpCore, c: Connection): void {
   if (!c.ackTimer.isSet) tcp.stack.wheel.set(c.ackTimer, tcp.stack.now_ns + DELAYED_ACK_NS);
 }
 
 function onDelayedAck(timer: Timer): void {
   const c = changetype<Connection>(timer.context);
-  const tcp = tcpAt(c.stackId);
+  const tcp = coreAt(c.stackId);
   if (c.has(Flag.ACK_DELAYED)) {
     c.set(Flag.ACK_NOW);
     tcp.queue(c);
@@ -206,10 +212,12 @@ function onDelayedAck(timer: Timer): void {
 }
 
 /** Starts keep-alive, or the end of an orphan in FIN-WAIT-2; stops what is no longer wanted. */
-export function armKeepAlive(tcp: TcpModule, c: Connection): void {
+export function armKeepAlive(tcp: TcpCore, c: Connection): void {
   const now = tcp.stack.now_ns;
   if (c.state == State.FIN_WAIT_2 && !c.has(Flag.OWNED)) {
     tcp.stack.wheel.set(c.keepTimer, now + FIN_WAIT_2_NS);
+  } else if (!c.has(Flag.OWNED | Flag.PASSIVE) && c.has(Flag.LINGER)) {
+    tcp.stack.wheel.set(c.keepTimer, now + <i64>c.linger_ms * 1_000_000);
   } else if (c.has(Flag.KEEPALIVE) && isSynchronised(c.state)) {
     tcp.stack.wheel.set(c.keepTimer, now + <i64>c.keep_idle_ms * 1_000_000);
   } else {
@@ -219,10 +227,16 @@ export function armKeepAlive(tcp: TcpModule, c: Connection): void {
 
 function onKeepAlive(timer: Timer): void {
   const c = changetype<Connection>(timer.context);
-  const tcp = tcpAt(c.stackId);
+  const tcp = coreAt(c.stackId);
   const now = tcp.stack.now_ns;
   if (c.state == State.FIN_WAIT_2 && !c.has(Flag.OWNED)) {
     tcp.finish(c, 0);
+    tcp.settle(c);
+    return;
+  }
+  if (!c.has(Flag.OWNED | Flag.PASSIVE) && c.has(Flag.LINGER)) {
+    sendReset(tcp, c);
+    tcp.finish(c, Errno.ETIMEDOUT);
     tcp.settle(c);
     return;
   }
@@ -238,7 +252,7 @@ function onKeepAlive(timer: Timer): void {
     next = c.last_recv_ns + idle;
   } else if (c.keep_probes >= KEEP_PROBES) {
     tcp.stack.counters.tcpTimeouts++;
-    tcp.sendReset(c);
+    sendReset(tcp, c);
     tcp.finish(c, Errno.ETIMEDOUT);
     tcp.settle(c);
     return;

@@ -6,11 +6,12 @@
 
 import { Timer } from "../../runtime";
 import { TcpFlag } from "../wire/tcp";
+import { sendTimeWaitAck } from "./bare";
 import { Connection, Flag } from "./connection";
 import { Flow, FlowKind } from "./flow";
 import { Has, Options } from "./options";
 import { seqGt, seqLt } from "./seq";
-import { tcpAt, TcpModule } from "./tcp";
+import { coreAt, TcpCore } from "./core";
 
 /** 2 MSL. RFC 9293 has MSL 2 minutes; Linux, which has 60 s for both, has shown for decades that it does. */
 export const TIME_WAIT_NS: i64 = 60_000_000_000;
@@ -53,7 +54,7 @@ export class TimeWaits {
   }
 
   /** Puts a connection's remains in, in place of the oldest ones when there is no room. The connection is no longer in the table. */
-  add(tcp: TcpModule, c: Connection): void {
+  add(tcp: TcpCore, c: Connection): void {
     const w = this.alloc(tcp);
     if (w == null) return;
     const now = tcp.stack.now_ns;
@@ -79,7 +80,7 @@ export class TimeWaits {
     if (!this.timer.isSet) tcp.stack.wheel.set(this.timer, w.expires_ns);
   }
 
-  private alloc(tcp: TcpModule): TimeWait | null {
+  private alloc(tcp: TcpCore): TimeWait | null {
     let w: TimeWait | null = this.freeList;
     if (w == null && this.untouched < this.capacity) {
       const index = <usize>this.untouched;
@@ -99,7 +100,7 @@ export class TimeWaits {
     return w;
   }
 
-  private append(tcp: TcpModule, w: TimeWait): void {
+  private append(tcp: TcpCore, w: TimeWait): void {
     w.expires_ns = tcp.stack.now_ns + TIME_WAIT_NS;
     w.next = null;
     w.prev = this.tail;
@@ -117,7 +118,7 @@ export class TimeWaits {
     else this.tail = prev;
   }
 
-  remove(tcp: TcpModule, w: TimeWait): void {
+  remove(tcp: TcpCore, w: TimeWait): void {
     tcp.table.remove(w);
     this.unlink(w);
     w.kind = 0;
@@ -127,13 +128,13 @@ export class TimeWaits {
   }
 
   /** The wait begins anew (RFC 9293, 3.10.7.4: the peer repeats its FIN). */
-  restart(tcp: TcpModule, w: TimeWait): void {
+  restart(tcp: TcpCore, w: TimeWait): void {
     this.unlink(w);
     this.append(tcp, w);
   }
 
   /** Removes what has waited long enough, a batch at a time. */
-  expire(tcp: TcpModule): void {
+  expire(tcp: TcpCore): void {
     const now = tcp.stack.now_ns;
     for (let n = 0; n < 256; n++) {
       const w = this.head;
@@ -146,7 +147,7 @@ export class TimeWaits {
 }
 
 function onTimeWait(timer: Timer): void {
-  const tcp = tcpAt(<u32>timer.context);
+  const tcp = coreAt(<u32>timer.context);
   tcp.timeWaits.expire(tcp);
 }
 
@@ -154,7 +155,7 @@ function onTimeWait(timer: Timer): void {
  * A segment for an old connection.
  * @returns true when it is a SYN that may begin a new one: the entry is gone, its snd_nxt is the new ISN's floor
  */
-export function timeWaitInput(tcp: TcpModule, w: TimeWait, o: Options): bool {
+export function timeWaitInput(tcp: TcpCore, w: TimeWait, o: Options): bool {
   const now = tcp.stack.now_ns;
   if (o.flags & TcpFlag.RST) return false;
   const hasTs = w.timestamps && o.has(Has.TIMESTAMPS);
@@ -170,6 +171,6 @@ export function timeWaitInput(tcp: TcpModule, w: TimeWait, o: Options): bool {
   // Nothing to answer to: an ACK of exactly what has been.
   if (o.bytes == 0 && (o.flags & (TcpFlag.FIN | TcpFlag.SYN)) == 0 && o.seq == w.rcv_nxt) return false;
   w.answered_ns = now;
-  tcp.sendTimeWaitAck(w);
+  sendTimeWaitAck(tcp, w);
   return false;
 }

@@ -10,7 +10,7 @@
 
 import { Connection, Flag } from "./connection";
 import { seqGt } from "./seq";
-import { TcpModule } from "./tcp";
+import { TcpCore } from "./core";
 
 /** (2) */
 @inline
@@ -20,7 +20,7 @@ export function receiveWindow(c: Connection): u32 {
 }
 
 // The window to offer now, bytes, before it is rounded to the scale.
-function offer(tcp: TcpModule, c: Connection): u32 {
+function offer(tcp: TcpCore, c: Connection): u32 {
   const window = receiveWindow(c);
   const free = c.rq_bytes < c.rcv_buf ? c.rcv_buf - c.rq_bytes : 0;
   if (free <= window) return window;
@@ -31,7 +31,7 @@ function offer(tcp: TcpModule, c: Connection): u32 {
 }
 
 /** Chooses the window for a segment that leaves now, and gives the field of its header. */
-export function selectWindow(tcp: TcpModule, c: Connection): u32 {
+export function selectWindow(tcp: TcpCore, c: Connection): u32 {
   const shift: u32 = c.rcv_wscale;
   const old = receiveWindow(c);
   const bytes = min<u32>(offer(tcp, c), 65535 << shift);
@@ -44,14 +44,14 @@ export function selectWindow(tcp: TcpModule, c: Connection): u32 {
 }
 
 /** Is the window so much larger than told that the peer should know (RFC 9293, 3.8.6.2.2)? */
-export function windowUpdateDue(tcp: TcpModule, c: Connection): bool {
+export function windowUpdateDue(tcp: TcpCore, c: Connection): bool {
   const window = receiveWindow(c);
   const next = offer(tcp, c);
   return next >= 2 * window + c.rcv_mss || (window < c.rcv_mss && next > window);
 }
 
 /** After the application has read: measures and grows the buffer. */
-export function tuneReceiveBuffer(tcp: TcpModule, c: Connection): void {
+export function tuneReceiveBuffer(tcp: TcpCore, c: Connection): void {
   const now = tcp.stack.now_ns;
   const read = c.rcv_nxt - c.rq_bytes;
   const rtt_ns = <i64>max<u32>(c.srtt_us, 1000) * 1000;

@@ -312,15 +312,15 @@ describe("loss", () => {
     for (let i: u32 = 0; i < 1000; i++) s.sack(1, 1, [1461 + i * 2, 1462 + i * 2]);
     expect(s.tcp.segments.available + 12 > s.tcp.limits.segments).toBe(true);
   });
-  it("ECE halves the window once a round trip, and CWR says so (RFC 3168)", () => {
+  it("ECE lowers the window to 0.85 once a round trip (RFC 8511), and CWR says so (RFC 3168)", () => {
     const s = open();
     s.c.flags |= 1 << 7;
     s.write(20000);
     s.clear();
     s.send(ACK | ECE, 1, 2921);
-    expect(s.c.cwnd).toBe(10220);
+    expect(s.c.cwnd).toBe(12410);
     s.send(ACK | ECE, 1, 5841);
-    expect(s.c.cwnd).toBe(10220);
+    expect(s.c.cwnd).toBe(12410);
     s.send(ACK, 1, 14601);
     expect(s.next().flags & CWR).toBe(CWR);
   });
