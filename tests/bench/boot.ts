@@ -9,7 +9,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "../../boot/toolchain/index.ts";
-import type { Report } from "./run.ts";
+import type { Report } from "./lib/report.ts";
+import { median } from "./lib/statistics.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const RUNS = 10;
@@ -76,12 +77,6 @@ async function start(elf: string, config: string, memory_mib: number): Promise<S
     qemu.kill("SIGKILL");
   }
 }
-
-const median = (values: number[]) => {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-};
 
 export async function boot(): Promise<Report> {
   const directory = join(root, "appliances/http-server");

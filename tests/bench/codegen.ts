@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "../../boot/toolchain/index.ts";
-import type { Report, Row } from "./run.ts";
+import type { Report, Row } from "./lib/report.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const C_FLAGS = ["-O2", "-fno-omit-frame-pointer", "-fno-strict-aliasing"];

@@ -1,55 +1,63 @@
-// npm run bench -- NAME: measures, prints a table and writes tests/bench/results/NAME.json with the machine, the versions and
-// the commands in it.
+// npm run bench -- NAME...|all|page: measures, prints, and writes tests/bench/results/NAME.json, its plot NAME.svg and
+// docs/benchmarks.md, which is made of all results on record. BENCH_REPETITIONS sets the repetitions (5).
+//
+// A bench is a function that gives a Report (lib/report.ts). Its module is loaded only when it runs.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus, release, totalmem } from "node:os";
+import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { codegen } from "./codegen.ts";
-import { boot } from "./boot.ts";
-import { size } from "./size.ts";
+import { measured, number, ratioText, rowTarget, targetText } from "./lib/format.ts";
+import { page } from "./lib/page.ts";
+import { plot } from "./lib/plot.ts";
+import { load, readResults, resultOf, resultsFolder, writeResult } from "./lib/record.ts";
+import type { Report } from "./lib/report.ts";
 
-/** A line of the table; `target` is an upper limit for `value`. */
-export interface Row {
-  what: string;
-  value: number;
-  unit: string;
-  target?: number;
-  detail?: string;
+export type { Comparison, Report, Row } from "./lib/report.ts";
+
+const benches: Record<string, () => Promise<Report>> = {
+  codegen: async () => (await import("./codegen.ts")).codegen(),
+  size: async () => (await import("./size.ts")).size(),
+  boot: async () => (await import("./boot.ts")).boot(),
+};
+
+function print(name: string, report: Report): void {
+  console.log(`\n${name}`);
+  for (const comparison of report.comparisons ?? []) {
+    const verdict = [ratioText(comparison), targetText(comparison)].filter(Boolean).join("; ");
+    console.log(`  ${comparison.what}, ${comparison.unit}${verdict ? `: ${verdict}` : ""}`);
+    for (const { name, values, bound } of comparison.contestants)
+      console.log(`    ${name.padEnd(40)} ${measured(values).padStart(18)}${bound ? "  (bound)" : ""}`);
+  }
+  for (const row of report.rows) {
+    const target = rowTarget(row);
+    const value = number(row.value).padStart(10);
+    console.log(
+      `  ${row.what.padEnd(44)} ${value} ${row.unit.padEnd(12)}${row.detail ?? ""}${target && `  (${target})`}`,
+    );
+  }
+  for (const note of report.notes ?? []) console.log(`  ${note}`);
 }
 
-export interface Report {
-  rows: Row[];
-  commands: string[];
+async function writePage(): Promise<void> {
+  const path = join(dirname(fileURLToPath(import.meta.url)), "../../docs/benchmarks.md");
+  writeFileSync(path, page(readResults()));
+  execFileSync(process.execPath, ["node_modules/prettier/bin/prettier.cjs", "--write", "--log-level=warn", path]);
 }
 
-const benches: Record<string, () => Promise<Report>> = { codegen, size, boot };
-
-function version(command: string, ...args: string[]): string {
-  return execFileSync(command, args, { encoding: "utf8" }).split("\n")[0]!;
-}
-
-const name = process.argv[2] ?? "";
-const bench = benches[name];
-if (!bench) {
-  console.error(`usage: npm run bench -- NAME, where NAME is ${Object.keys(benches).join(", ")}`);
+const asked = process.argv.slice(2);
+const names = asked.includes("all") ? Object.keys(benches) : asked;
+const unknown = names.filter((name) => !(name in benches) && name !== "page");
+if (names.length === 0 || unknown.length > 0) {
+  console.error(`usage: npm run bench -- NAME...|all|page, where NAME is ${Object.keys(benches).join(", ")}`);
   process.exit(2);
 }
-const report = await bench();
-const machine = { cpu: cpus()[0]!.model, cores: cpus().length, memory_bytes: totalmem(), kernel: release() };
-const versions = {
-  node: process.version,
-  clang: version("clang", "--version"),
-  qemu: version("qemu-system-x86_64", "--version"),
-  valgrind: version("valgrind", "--version"),
-};
-for (const { what, value, unit, target, detail } of report.rows) {
-  const verdict =
-    target === undefined ? "" : value <= target ? `  (target ${target}: met)` : `  (target ${target}: MISSED)`;
-  const number = Number.isInteger(value) ? String(value) : value.toFixed(2);
-  console.log(`${what.padEnd(44)} ${number.padStart(10)} ${unit.padEnd(12)}${detail ?? ""}${verdict}`);
+for (const name of names.filter((name) => name !== "page")) {
+  const busy = load();
+  const report = await benches[name]!();
+  print(name, report);
+  const result = resultOf(name, report, busy);
+  writeResult(result);
+  const svg = await plot(name, report);
+  if (svg) writeFileSync(join(resultsFolder, `${name}.svg`), svg);
 }
-const folder = join(dirname(fileURLToPath(import.meta.url)), "results");
-mkdirSync(folder, { recursive: true });
-const result = { bench: name, date: new Date().toISOString(), machine, versions, ...report };
-writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(result, null, 2)}\n`);
+await writePage();

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "../../boot/toolchain/index.ts";
-import type { Report, Row } from "./run.ts";
+import type { Report, Row } from "./lib/report.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const KIB = 1024;
