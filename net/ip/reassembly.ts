@@ -1,14 +1,15 @@
-// Reassembly of IPv4 fragments (RFC 791, 3.2; RFC 815's idea of holes as a sorted list without overlaps).
+// Reassembly of fragments of both versions of IP (RFC 791, 3.2; RFC 8200, 4.5; RFC 815's idea of holes as a sorted list
+// without overlaps). Who calls has parsed the headers: here a fragment is a header that is skipped, an offset and bytes.
 //
 // Invariants
 // 1. A datagram's fragments are sorted by offset and do not overlap. One that is received twice is dropped; one that
 //    overlaps others in any other
-//    way drops the whole datagram (as RFC 5722 for IPv6: nobody honest sends it).
+//    way drops the whole datagram and what still comes of it (RFC 5722; for IPv4 too: nobody honest sends it).
 // 2. So the datagram is whole when the end is known and the bytes received are as many: no scan.
 // 3. At most `reassemblies` datagrams and `reassemblyPackets` buffers are held; a new datagram pushes out the oldest.
-// 4. A datagram has at most MAX_FRAGMENTS fragments: what a Packet can hold as slices, and 16 of 1,480 bytes are 23 KB.
+// 4. A datagram has at most MAX_FRAGMENTS fragments: what a Packet can hold as slices, and 42 of 1,480 bytes are 62 KB.
 
-import { MAX_SLICES, Packet, Timer } from "../../runtime";
+import { MAX_SLICES, Packet, PacketFlag, Timer } from "../../runtime";
 import { addRange } from "../range";
 import { Limits, stackAt } from "../stack";
 import { IcmpType } from "../wire/icmp";
@@ -22,13 +23,18 @@ import {
   ipv4Src,
   rewriteIpv4,
 } from "../wire/ipv4";
+import { FRAGMENT_BYTES, unfragment } from "../wire/ipv6";
+import { v4 } from "./address";
 import { sendIcmpError } from "./icmp";
 
 /** RFC 1122, 3.3.2 wants 60 s or more; Linux keeps 30 s, as memory held for a sender that has gone is an attacker's. */
 const TIMEOUT_NS: i64 = 30_000_000_000;
 const MAX_FRAGMENTS: u32 = MAX_SLICES + 1;
 const MAX_PAYLOAD: u32 = 65535 - 20;
+const MAX_PAYLOAD6: u32 = 65535;
 const UNKNOWN: u32 = u32.MAX_VALUE;
+/** `fragments` of a datagram that was dropped for an overlap: its entry stays until its time is up and takes the rest. */
+const POISONED: u32 = u32.MAX_VALUE;
 
 
 @unmanaged
@@ -39,17 +45,22 @@ class Datagram {
   younger: Datagram | null;
   /**
    * Fragments by offset: `data` at the IP header, `cookie` the offset of their payload, `cookie2` its end, `l4` the
-   * header's length.
+   * length of the headers before it, `l3` for IPv6 where the type of the fragment header stands (0: IPv4).
    */
   head: Packet | null;
   tail: Packet | null;
   stack: u32;
-  /** Source and destination; id and protocol. */
-  addresses: u64;
+  srcHi: u64;
+  srcLo: u64;
+  dstHi: u64;
+  dstLo: u64;
+  /** Identification and, for IPv4, the protocol. */
   key: u64;
   fragments: u32;
   buffers: u32;
   received: u32;
+  /** Bytes of the largest fragment, with its IP header. */
+  largest: u32;
   /** Payload bytes of the whole, or UNKNOWN. */
   end: u32;
 
@@ -93,27 +104,50 @@ export class Reassembly {
     this.bufferLimit = limits.reassemblyPackets;
   }
 
-  /**
-   * Takes a fragment (`data` at its checked IPv4 header). Gives the whole packet when it was the last one, else null.
-   * Owns the fragment.
-   */
+  /** Takes an IPv4 fragment (`data` at its checked header); as `addFragment`. */
   add(p: Packet): Packet | null {
+    const h = p.data;
+    const word = ipv4Fragment(h);
+    const key = ((<u64>ipv4Id(h)) << 8) | (<u64>ipv4Protocol(h));
+    const more = (word & IPV4_MF) != 0;
+    const header = ipv4HeaderBytes(h);
+    return this.addFragment(p, header, (word & 0x1fff) << 3, more, 0, v4(ipv4Src(h)), 0, v4(ipv4Dst(h)), key);
+  }
+
+  /**
+   * Takes a fragment (`data` at its IP header, `l3` as in Datagram). Gives the whole packet when it was the last one,
+   * else null. Owns the fragment.
+   * @param header bytes before its payload
+   * @param offset of its payload in the whole's
+   * @param more whether others follow
+   */
+  addFragment(
+    p: Packet,
+    header: u32,
+    offset: u32,
+    more: bool,
+    srcHi: u64,
+    srcLo: u64,
+    dstHi: u64,
+    dstLo: u64,
+    key: u64,
+  ): Packet | null {
     const counters = stackAt(this.stackId).counters;
     counters.ipReasmReqds++;
-    const h = p.data;
-    const header = ipv4HeaderBytes(h);
-    const word = ipv4Fragment(h);
-    const offset = (word & 0x1fff) << 3;
     const bytes = p.totalLen - header;
-    const more = (word & IPV4_MF) != 0;
     const end = offset + bytes;
-    // RFC 791: all but the last carry a multiple of 8 bytes; the whole fits the length field ("ping of death").
-    if (bytes == 0 || (more && (bytes & 7) != 0) || end > MAX_PAYLOAD || (!more && bytes > MAX_PAYLOAD)) {
+    const most = p.l3 == 0 ? MAX_PAYLOAD : MAX_PAYLOAD6;
+    // All but the last carry a multiple of 8 bytes; the whole fits the length field ("ping of death").
+    if (bytes == 0 || (more && (bytes & 7) != 0) || end > most || bytes > most) {
       counters.ipReasmFails++;
       p.free();
       return null;
     }
-    const d = this.findOrAdd(h);
+    const d = this.findOrAdd(srcHi, srcLo, dstHi, dstLo, key);
+    if (d.fragments == POISONED) {
+      p.free();
+      return null;
+    }
     const cost = 1 + p.sliceCount;
     if (
       d.fragments == MAX_FRAGMENTS ||
@@ -142,7 +176,11 @@ export class Reassembly {
     }
     if ((before != null && before.cookie2 > offset) || (after != null && after.cookie < end)) {
       counters.ipReasmOverlaps++;
-      return this.fail(d, p);
+      counters.ipReasmFails++;
+      p.free();
+      this.empty(d);
+      d.fragments = POISONED;
+      return null;
     }
     p.next = after;
     if (before != null) before.next = p;
@@ -151,6 +189,7 @@ export class Reassembly {
     if (!more) d.end = end;
     d.fragments++;
     d.received += bytes;
+    d.largest = max(d.largest, header + bytes);
     d.buffers += cost;
     this.buffers += cost;
     return d.received == d.end ? this.join(d) : null;
@@ -176,6 +215,9 @@ export class Reassembly {
       f = next;
     }
     whole.next = null;
+    whole.fragmentBytes = <u16>d.largest;
+    // What a card said about one fragment says nothing about the whole.
+    whole.flags &= ~(PacketFlag.CHECKSUM_OK | PacketFlag.CHECKSUM_PENDING);
     d.head = null;
     this.drop(d);
     if (!fits) {
@@ -184,21 +226,33 @@ export class Reassembly {
       return null;
     }
     counters.ipReasmOKs++;
-    rewriteIpv4(whole.data, whole.totalLen, ipv4Id(whole.data), 0);
+    if (whole.l3 == 0) {
+      rewriteIpv4(whole.data, whole.totalLen, ipv4Id(whole.data), 0);
+    } else {
+      unfragment(whole.data, whole.l3, whole.l4, whole.totalLen);
+      whole.drop(FRAGMENT_BYTES);
+    }
     return whole;
   }
 
-  private bucket(addresses: u64, key: u64): usize {
-    return this.buckets + <usize>(stackAt(this.stackId).hash(addresses, key, 0x66726167) & this.mask) * sizeof<usize>();
+  private bucket(srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64, key: u64): usize {
+    const stack = stackAt(this.stackId);
+    const sender = <u64>stack.hash(srcHi, srcLo, key);
+    return this.buckets + <usize>(stack.hash(dstHi, dstLo, sender) & this.mask) * sizeof<usize>();
   }
 
-  private findOrAdd(h: usize): Datagram {
-    const addresses = ((<u64>ipv4Src(h)) << 32) | (<u64>ipv4Dst(h));
-    const key = ((<u64>ipv4Id(h)) << 8) | (<u64>ipv4Protocol(h));
-    const at = this.bucket(addresses, key);
+  private findOrAdd(srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64, key: u64): Datagram {
+    const at = this.bucket(srcHi, srcLo, dstHi, dstLo, key);
     let known = changetype<Datagram | null>(load<usize>(at));
     while (known != null) {
-      if (known.addresses == addresses && known.key == key) return known;
+      if (
+        known.key == key &&
+        known.srcLo == srcLo &&
+        known.dstLo == dstLo &&
+        known.srcHi == srcHi &&
+        known.dstHi == dstHi
+      )
+        return known;
       known = known.chain;
     }
     const stack = stackAt(this.stackId);
@@ -210,13 +264,17 @@ export class Reassembly {
     this.freeList = d.chain;
     d.chain = changetype<Datagram | null>(load<usize>(at));
     store<usize>(at, changetype<usize>(d));
-    d.addresses = addresses;
+    d.srcHi = srcHi;
+    d.srcLo = srcLo;
+    d.dstHi = dstHi;
+    d.dstLo = dstLo;
     d.key = key;
     d.head = null;
     d.tail = null;
     d.fragments = 0;
     d.buffers = 0;
     d.received = 0;
+    d.largest = 0;
     d.end = UNKNOWN;
     d.older = this.youngest;
     d.younger = null;
@@ -228,17 +286,24 @@ export class Reassembly {
     return d;
   }
 
-  /** Frees a datagram and what it holds. */
-  private drop(d: Datagram): void {
+  // Frees the fragments that a datagram holds.
+  private empty(d: Datagram): void {
     for (let f = d.head; f != null;) {
       const next = f.next;
       f.free();
       f = next;
     }
+    d.head = null;
     this.buffers -= d.buffers;
+    d.buffers = 0;
+  }
+
+  /** Frees a datagram and what it holds. */
+  private drop(d: Datagram): void {
+    this.empty(d);
     this.count--;
     stackAt(this.stackId).wheel.cancel(d.timer);
-    let at = this.bucket(d.addresses, d.key);
+    let at = this.bucket(d.srcHi, d.srcLo, d.dstHi, d.dstLo, d.key);
     for (let other = changetype<Datagram>(load<usize>(at)); other != d; other = changetype<Datagram>(load<usize>(at))) {
       at = changetype<usize>(other) + offsetof<Datagram>("chain");
     }
@@ -258,7 +323,9 @@ export class Reassembly {
     const stack = stackAt(this.stackId);
     stack.counters.ipReasmTimeout++;
     const first = d.head;
-    if (first != null && first.cookie == 0) sendIcmpError(stack, first, IcmpType.TIME_EXCEEDED, 1, 0);
+    if (first != null && first.cookie == 0) {
+      if (first.l3 == 0) sendIcmpError(stack, first, IcmpType.TIME_EXCEEDED, 1, 0);
+    }
     this.drop(d);
   }
 }

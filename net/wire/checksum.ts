@@ -10,6 +10,7 @@
 
 import { Packet } from "../../runtime";
 import { isV4 } from "../ip/address";
+import { unzoned } from "./ipv6";
 
 /** Folds a sum to 16 bits. */
 @inline
@@ -90,7 +91,7 @@ export function sumPseudo(srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64, protoc
   if (isV4(dstHi, dstLo)) {
     sum += <u64>bswap<u32>(<u32>srcLo) + <u64>bswap<u32>(<u32>dstLo);
   } else {
-    sum += wordSum(srcHi) + wordSum(srcLo) + (wordSum(dstHi) + wordSum(dstLo));
+    sum += wordSum(unzoned(srcHi)) + wordSum(srcLo) + (wordSum(unzoned(dstHi)) + wordSum(dstLo));
   }
   return fold(sum);
 }
