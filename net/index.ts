@@ -35,4 +35,5 @@ export { startStack } from "./source";
 export { attachCard } from "./card";
 export * from "./socket/index";
 export { InterfaceSettings, readInterfaces } from "./interfaces";
+export { canChange, changeSettings, NetworkSettings, readNetwork, startSettings } from "./settings";
 export { announce, startNetwork } from "./network";

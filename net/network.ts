@@ -3,11 +3,10 @@
 
 import { exit, loadConfiguration, openBundles, openCards, print, printProblems, readMachine } from "../runtime";
 import { sleep } from "../fibers";
-import { startInterfaces } from "./configure";
-import { readInterfaces } from "./interfaces";
 import { formatHost } from "./ip/address";
 import { Interface } from "./link/interface";
 import { startTcp } from "./socket/index";
+import { readNetwork, startSettings } from "./settings";
 import { startStack } from "./source";
 
 /** How often a starting network is looked at, ms. */
@@ -25,7 +24,8 @@ export function startNetwork(patience_ms: i64 = 10_000): bool {
   const cards = openCards();
   const configuration = loadConfiguration(openBundles());
   const machine = readMachine(configuration.root);
-  const settings = readInterfaces(configuration.root, cards);
+  const settings = readNetwork(configuration.root, machine, cards);
+  configuration.root.notYet(["management"]);
   configuration.root.finish();
   if (!configuration.valid) {
     printProblems(configuration);
@@ -36,7 +36,7 @@ export function startNetwork(patience_ms: i64 = 10_000): bool {
   const stack = startStack();
   stack.logLevel = machine.logLevel;
   startTcp(stack);
-  interfaces = startInterfaces(stack, cards, settings);
+  interfaces = startSettings(stack, cards, settings);
   for (let waited_ms: i64 = 0; !hasAddress() && waited_ms < patience_ms; waited_ms += LOOK_MS) sleep(LOOK_MS);
   return hasAddress();
 }

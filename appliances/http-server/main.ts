@@ -13,7 +13,7 @@ import {
   readMachine,
 } from "../../runtime";
 import { HttpServer, listenTcp, TcpWire } from "../../net/http";
-import { DhcpClient, formatHost, Interface, readInterfaces, startInterfaces, startStack, startTcp } from "../../net";
+import { DhcpClient, formatHost, Interface, readNetwork, startSettings, startStack, startTcp } from "../../net";
 import { sleep } from "../../fibers";
 import { Listen, readHttpServer } from "./configuration";
 
@@ -30,9 +30,9 @@ export function main(): void {
   const configuration = loadConfiguration(bundles);
   const root = configuration.root;
   const machine = readMachine(root);
-  const interfaces = readInterfaces(root, cards);
+  const network = readNetwork(root, machine, cards);
   const http = readHttpServer(root.section("httpServer"), bundles);
-  root.notYet(["dns", "tls", "loadBalancer", "firewall"]);
+  root.notYet(["management", "tls", "loadBalancer", "firewall"]);
   root.finish();
   if (!configuration.valid) {
     printProblems(configuration);
@@ -52,7 +52,7 @@ export function main(): void {
       log(LogLevel.ERROR, "cannot listen on port " + one.port.toString() + ": error " + status.toString());
   }
   listen = http.listen;
-  const started = startInterfaces(stack, cards, interfaces);
+  const started = startSettings(stack, cards, network);
   for (let i = 0; i < started.length; i++) announce(started[i]);
   report(server);
 }

@@ -1,29 +1,37 @@
 // The parts of a configuration that concern the machine itself, common to all appliances: version, hostname, log.
 
 import { configureLog, LogLevel } from "../log";
+import { resizeLogRing } from "../log-ring";
 import { Section } from "./section";
 
 export class MachineConfiguration {
   hostname: string = "";
   logLevel: i32 = LogLevel.INFO;
   logConsole: bool = true;
+  logRing_bytes: u32 = 0;
 
+  constructor(
+    /** The section `log`, for whoever sends it elsewhere; to be finished by the reader's caller. */
+    readonly log: Section,
+  ) {}
+
+  /** Puts the settings into effect, also in place of earlier ones. */
   apply(): void {
     configureLog(this.logLevel, this.logConsole);
+    resizeLogRing(this.logRing_bytes);
   }
 }
 
-/** Reads the machine's keys of the root. */
+/** Reads the machine's keys of the root, except `log.syslog`. */
 export function readMachine(root: Section): MachineConfiguration {
-  const machine = new MachineConfiguration();
+  const log = root.section("log");
+  const machine = new MachineConfiguration(log);
   root.count("version", 1, 1, 1);
   machine.hostname = readHostname(root);
-  const log = root.section("log");
   machine.logLevel = log.choice("level", ["error", "warn", "info", "debug"], LogLevel.INFO);
   machine.logConsole = log.flag("console", true);
-  log.notYet(["ring", "syslog"]);
-  log.finish();
-  root.notYet(["routes", "time", "cores", "management"]);
+  machine.logRing_bytes = <u32>log.size("ring", "64KiB", "4KiB", "64MiB");
+  root.notYet(["cores"]);
   return machine;
 }
 

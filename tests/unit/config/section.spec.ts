@@ -10,7 +10,7 @@ function load(source: string): Configuration {
 }
 function machineLines(source: string): string {
   const configuration = load(source);
-  readMachine(configuration.root);
+  readMachine(configuration.root).log.finish();
   configuration.root.finish();
   return configuration.lines().join("\n");
 }
@@ -38,7 +38,7 @@ describe("the machine's part", () => {
   });
   it("reports every mistake, sorted, with advice", () => {
     const lines = machineLines(
-      '{"versoin": 1,\n "version": 2, "hostname": "a_b",\n "log": {"level": "inof", "ring": "1MiB", "consol": true}, "xyz": 0}',
+      '{"versoin": 1,\n "version": 2, "hostname": "a_b",\n "log": {"level": "inof", "ring": "1KB", "consol": true}, "xyz": 0}',
     ).split("\n");
     expect(lines.length).toBe(7);
     expect(lines[0]).toBe(
@@ -51,11 +51,11 @@ describe("the machine's part", () => {
     expect(lines[3]).toBe(
       'c:3:19: /log/level: "inof" is not one of "error", "warn", "info", "debug"; did you mean "info"?',
     );
-    expect(lines[4]).toBe("c:3:27: /log/ring: is not in this version of the image");
+    expect(lines[4]).toBe('c:3:35: /log/ring: "1KB" is not a size from "4KiB" to "64MiB", such as "16KiB"');
     expect(lines[5]).toBe(
-      'c:3:43: /log/consol: unknown key; did you mean "console"? Allowed here: console, description, level',
+      'c:3:42: /log/consol: unknown key; did you mean "console"? Allowed here: console, description, level, ring',
     );
-    expect(lines[6]).toBe("c:3:60: /xyz: unknown key; allowed here: description, hostname, log, version");
+    expect(lines[6]).toBe("c:3:59: /xyz: unknown key; allowed here: description, hostname, log, version");
   });
   it("refuses wrong kinds", () => {
     expect(machineLines("[]")).toBe("c:1:1: a list is not an object");
