@@ -1,6 +1,6 @@
 // Fibers: cooperative threads of a core. What blocks looks blocking and lets others run.
 
-import { initPackets, addSource, Errno, runLoop, exit } from "../runtime";
+import { initCores, initPackets, addSource, Errno, runLoop, exit } from "../runtime";
 import {
   currentTask,
   DEFAULT_STACK_BYTES,
@@ -13,6 +13,7 @@ import {
 } from "./scheduler";
 import { Task } from "./task";
 
+export { Call, callOn } from "./call-on";
 export { Channel } from "./channel";
 export { CondVar, Mutex, Semaphore, WaitGroup } from "./sync";
 export { WaitQueue } from "./wait-queue";
@@ -78,6 +79,7 @@ function runService(_: usize): void {
 /** Boots the runtime, runs `main` as the first fiber, and the loop until it is stopped. The toolchain's entry calls this. */
 export function run(main: () => void): void {
   initPackets();
+  initCores();
   addSource(new Scheduler(), true);
   service = main;
   spawnTask(runService.index, 0, 4 * DEFAULT_STACK_BYTES);

@@ -2,9 +2,12 @@
 export * from "./errors";
 export {
   BundleSource,
+  callable,
   clockMonotonic,
   clockWall,
   consoleWrite,
+  coreState,
+  CoreState,
   DeviceKind,
   devCount,
   devKind,
@@ -41,3 +44,4 @@ export { LogReader, resizeLogRing, ringCount } from "./log-ring";
 export * from "./json/index";
 export * from "./config/index";
 export { collectAtSwitch, collectNow, stressing } from "./memory/collector";
+export * from "./cores/index";

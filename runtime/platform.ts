@@ -17,7 +17,8 @@
 //   0x0020_0000  static data, heap; grows with memory.grow up to INFO_HEAP_LIMIT
 //   0x8000_0000  packet pool, shared by the cores, read-write
 //   0xC000_0000  completions: what devices report, read-only
-//   0xD000_0000  core-to-core rings and published configuration
+//   0xD000_0000  channels: for each ordered pair of cores CHANNEL_BYTES that the first writes and the second reads
+//   0xD800_0000  what core 0 publishes, read-only for the others
 //   0xE000_0000  content: the bundle and embedded files, read-only, secrets already removed
 
 // ---------------------------------------------------------------- console and life
@@ -123,6 +124,78 @@ export declare function wait(deadline_ns: i64): void;
 /** Compiler barrier: loads after it see what devices wrote before. No instruction on x86. */
 @external("env", "acquire")
 export declare function acquire(): void;
+
+// ---------------------------------------------------------------- cores
+
+/** Cores that a machine can use. */
+export const CORES_MAX: i32 = 64;
+/** Where the channel from core A to core B lies: CHANNELS + (A * CORES_MAX + B) * CHANNEL_BYTES. */
+export const CHANNELS: usize = 0xd000_0000;
+export const CHANNEL_BYTES: usize = 0x8000;
+/** What core 0 publishes, and the end of the room for it. */
+export const PUBLISHED: usize = 0xd800_0000;
+export const PUBLISHED_END: usize = 0xe000_0000;
+
+/** What a core is doing. */
+export const enum CoreState {
+  /** Not started, or it could not be. */
+  OFF = 0,
+  STARTING = 1,
+  /** Its linear memory exists. Whether its `main` has run is its own to say. */
+  UP = 2,
+  /** It panicked, and the policy left the others running. */
+  DEAD = 3,
+}
+
+/** What a panic does. */
+export const enum PanicPolicy {
+  /** Ends the machine with a status that tests can see. */
+  END = 0,
+  /** Stops the core; the others go on. */
+  HALT = 1,
+  REBOOT = 2,
+  /** Restarts the core where its devices allow that; otherwise as REBOOT. */
+  RESTART_CORE = 3,
+}
+
+/**
+ * Takes the next step in starting the other cores; each runs the module's `main` in an instance of its own. Core 0 only.
+ * @returns ns until the next step is due, 0: there is none
+ */
+@external("env", "coresStart")
+export declare function coresStart(): i64;
+
+/** `CoreState` of a core. */
+@external("env", "coreState")
+export declare function coreState(core: i32): i32;
+
+/** Rings another core's bell: `Pending.WAKE` there, and an interrupt when it halts. What was stored before is seen then. */
+@external("env", "coreWake")
+export declare function coreWake(core: i32): void;
+
+/** Takes and clears the bell: bit N for each core N that rang since the last take. */
+@external("env", "bellTake")
+export declare function bellTake(): i64;
+
+/** Maps the channels from this core to `peer` and back, zeroed at first; nothing when they are. ENODEV, ENOMEM, EINVAL */
+@external("env", "channelOpen")
+export declare function channelOpen(peer: i32): i32;
+
+/**
+ * Appends zeroed memory to what core 0 publishes; it is never taken away. Core 0 only.
+ * @returns bytes appended, at least `length_bytes`; EPERM, ENOMEM
+ */
+@external("env", "publishedGrow")
+export declare function publishedGrow(length_bytes: i32): i32;
+
+/** Whether `index` is a function of type `(arg: usize) => void` in the function table: asked before another core's word
+ *  is called. */
+@external("env", "callable")
+export declare function callable(index: i32): bool;
+
+/** Sets the `PanicPolicy` of all cores; EINVAL. */
+@external("env", "panicPolicy")
+export declare function panicPolicy(policy: i32): i32;
 
 // ---------------------------------------------------------------- devices
 

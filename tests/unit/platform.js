@@ -50,6 +50,15 @@ export function platformImports(memory) {
     wait: () => {},
     acquire: () => {},
 
+    coresStart: () => 0n,
+    coreState: (core) => (core === 0 ? 2 : 0),
+    coreWake: () => {},
+    bellTake: () => 0n,
+    channelOpen: () => ENODEV,
+    publishedGrow: () => -12,
+    callable: () => 0,
+    panicPolicy: () => 0,
+
     devCount: () => 0,
     devKind: () => 0,
     devOpen: () => ENODEV,

@@ -33,6 +33,9 @@ struct core {
   u64 heap_mapped;         // linear offset up to which the heap is backed by memory; 0 before the first heap_map
   void* stacks;            // stacks.c
   u8* loop_top;            // where the loop's stack begins, as far as the module has used it
+  u64 bells;               // bit N: core N rang (cores.h); atomic
+  u32 waiting;             // the core halts, or is about to; atomic
+  u32 state;               // enum core_state; atomic
 };
 
 // A safe way from an offset to a pointer for bytes that native code only reads or writes within linear memory.

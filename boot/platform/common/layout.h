@@ -20,5 +20,10 @@
 #define LINEAR_RINGS_END  0xD0000000ull
 #define LINEAR_WINDOW     0xD0000000ull
 #define LINEAR_WINDOW_END 0xE0000000ull
+// The window: a channel's pages for each ordered pair of cores, then what core 0 publishes to all.
+#define CORES_MAX         64
+#define CHANNEL_BYTES     0x8000ull
+#define LINEAR_PUBLISHED  0xD8000000ull
+_Static_assert(LINEAR_WINDOW + CORES_MAX * CORES_MAX * CHANNEL_BYTES <= LINEAR_PUBLISHED, "channels");
 #define LINEAR_CONTENT    0xE0000000ull
 #define LINEAR_CONTENT_END 0x100000000ull

@@ -65,6 +65,13 @@ void module_call(struct core* core, u32 function, u32 argument) {
   ((void (*)(void*, u32))table->data[function].func)(instance, argument);
 }
 
+// Whether `module_call` would find a function of its type there: what another core names is asked first.
+u32 w2c_env_callable(struct core* core, u32 function) {
+  const wasm_rt_funcref_table_t* table = &instance_of(core)->w2c_0;
+  wasm_rt_func_type_t type = heddle_entry_type();
+  return function < table->size && type && table->data[function].func_type == type;
+}
+
 _Noreturn void core_main(struct core* core) {
   w2c_heddle* instance = instance_of(core);
   core->loop_top = __builtin_frame_address(0);

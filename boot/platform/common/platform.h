@@ -21,6 +21,15 @@ void w2c_env_random(struct core*, u32 data, u32 length);
 // inline: pendingTake (an atomic exchange), acquire (a compiler barrier)
 void w2c_env_wait(struct core*, u64 deadline_ns);
 
+u64 w2c_env_coresStart(struct core*);
+u32 w2c_env_coreState(struct core*, u32 core);
+void w2c_env_coreWake(struct core*, u32 core);
+u64 w2c_env_bellTake(struct core*);
+u32 w2c_env_channelOpen(struct core*, u32 peer);
+u32 w2c_env_publishedGrow(struct core*, u32 bytes);
+u32 w2c_env_callable(struct core*, u32 function);
+u32 w2c_env_panicPolicy(struct core*, u32 policy);
+
 u32 w2c_env_devCount(struct core*);
 u32 w2c_env_devKind(struct core*, u32 dev);
 u32 w2c_env_devOpen(struct core*, u32 dev);

@@ -1,4 +1,5 @@
 // What happens when sandboxed code is stopped: the reason, a backtrace with its function names, the end.
+#include "cores.h"
 #include "platform.h"
 #include "symbols.h"
 #include "text.h"
@@ -65,7 +66,7 @@ static _Noreturn void panic_end(struct core* core, u64 pc, u64 frame) {
   text_string(&text, "\n");
   text_flush(&text);
   print_backtrace(pc, frame);
-  machine_exit(EXIT_PANIC);
+  core_panicked(core, EXIT_PANIC);
 }
 
 _Noreturn void trap_report(struct core* core, enum trap reason, u64 detail, u64 pc, u64 frame) {

@@ -12,8 +12,13 @@
 #define OFFERED 0u
 #define ACCEPTED 8u
 #define ERROR_PERM ((u32)-1)
+#define ERROR_BUSY ((u32)-16)
 #define ERROR_NODEV ((u32)-19)
 #define NOTHING (~0ull)
+
+static struct link* find_open(const struct core* core, u32 device) {
+  return device < host_link_count && host_links[device].owner == core ? &host_links[device] : NULL;
+}
 
 u32 w2c_env_devCount(struct core* core) {
   (void)core;
@@ -26,17 +31,19 @@ u32 w2c_env_devKind(struct core* core, u32 device) {
 }
 
 void w2c_env_devReset(struct core* core, u32 device) {
-  (void)core;
-  if (device >= host_link_count) return;
+  struct link* link = find_open(core, device);
+  if (!link) return;
   ring_reset_device(device);
-  link_accept(&host_links[device], 0);
-  host_links[device].open = false;
+  link_accept(link, 0);
+  __atomic_store_n(&link->owner, NULL, __ATOMIC_RELEASE);
 }
 
 u32 w2c_env_devOpen(struct core* core, u32 device) {
+  struct core* nobody = NULL;
   if (device >= host_link_count) return ERROR_NODEV;
   w2c_env_devReset(core, device);
-  host_links[device].open = true;
+  if (!__atomic_compare_exchange_n(&host_links[device].owner, &nobody, core, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+    return ERROR_BUSY;
   return TRANSPORT_HOST;
 }
 
@@ -57,8 +64,7 @@ u64 w2c_env_regRead(struct core* core, u32 device, u32 region, u32 offset, u32 w
 }
 
 u32 w2c_env_regWrite(struct core* core, u32 device, u32 region, u32 offset, u32 width, u64 value) {
-  (void)core;
-  if (device >= host_link_count) return ERROR_NODEV;
+  if (!find_open(core, device)) return ERROR_NODEV;
   if (region != REGION_TRANSPORT || offset != ACCEPTED || width != 8) return ERROR_PERM;
   return link_accept(&host_links[device], value) ? 0 : HOST_EINVAL;
 }

@@ -15,7 +15,7 @@
 #define FAULT_STACK_BYTES 0x10000u
 #define GUARD_REACH_BYTES 0x2000u
 
-static volatile sig_atomic_t reporting;
+static __thread volatile sig_atomic_t reporting;
 
 static void say(const char* text) { console_write(text, strlen(text)); }
 
@@ -36,8 +36,8 @@ static enum trap reason_of(int signal, const siginfo_t* info, u64 stack_pointer,
     case SIGILL: return TRAP_UNREACHABLE;
     default: break;
   }
-  if (memory_is_linear(host_core, address)) {
-    *detail = address - (u64)host_core->memory;
+  if (memory_is_linear(this_core(), address)) {
+    *detail = address - (u64)this_core()->memory;
     return TRAP_OUT_OF_BOUNDS;
   }
   if (address + GUARD_REACH_BYTES >= stack_pointer && address < stack_pointer + GUARD_REACH_BYTES) return TRAP_STACK_OVERFLOW;
@@ -55,7 +55,7 @@ static void on_fault(int signal, siginfo_t* info, void* context) {
   u64 pc = (u64)registers[REG_RIP], frame = (u64)registers[REG_RBP];
   u64 detail;
   enum trap reason = reason_of(signal, info, (u64)registers[REG_RSP], &detail);
-  trap_report(host_core, reason, detail, pc, frame);
+  trap_report(this_core(), reason, detail, pc, frame);
 }
 
 static void on_forbidden_call(int signal, siginfo_t* info, void* context) {
@@ -68,11 +68,15 @@ static void on_forbidden_call(int signal, siginfo_t* info, void* context) {
   _exit(128 + SIGSYS);
 }
 
-void faults_install(void) {
+void faults_stack(void) {
   u8* top = stack_map(FAULT_STACK_BYTES);
   if (!top) fail("no memory for a signal stack");
   stack_t stack = {.ss_sp = top - FAULT_STACK_BYTES, .ss_size = FAULT_STACK_BYTES};
   if (sigaltstack(&stack, NULL)) fail("no signal stack");
+}
+
+void faults_install(void) {
+  faults_stack();
   struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
   const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
   for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigaction(faults[i], &action, NULL);

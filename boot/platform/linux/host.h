@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <sys/uio.h>
+#include "../common/cores.h"
 #include "inline.h"
 
 // virtio-net feature bits (VIRTIO 1.2, 5.1.3) that a link can offer.
@@ -36,7 +37,8 @@ enum link_kind { LINK_TAP = 1, LINK_PACKET };
 struct link {
   enum link_kind kind;
   char name[IFNAMSIZ];
-  bool has_mac, open, gone;
+  bool has_mac, gone;
+  struct core* owner;              // the core that opened it; NULL: nobody did; atomic
   u8 mac[6];
   int fd;
   u32 mtu_bytes;
@@ -49,11 +51,12 @@ struct options {
   u64 memory_bytes;
   const char* config;              // NULL: none
   bool seccomp;
+  u32 cpus;
 };
 
 extern struct link host_links[HOST_DEVICES];
 extern u32 host_link_count;
-extern struct core* host_core;
+extern struct core* host_core;     // core 0
 extern u64 host_memory_bytes, host_entered_ns;
 extern u32 host_bundle_bytes, host_embedded_offset, host_embedded_bytes;
 
@@ -62,7 +65,9 @@ _Noreturn void fail(const char* format, ...) __attribute__((format(printf, 1, 2)
 
 void options_parse(int argc, char** argv, struct options* options);
 
-struct core* memory_create(const struct options* options);
+void memory_init(const struct options* options);  // what the cores share
+struct core* memory_create(u32 number);           // the linear memory of a core
+void memory_slice(const struct core* core, u32* low, u32* high);  // its part of the packet pool
 u8* memory_rings(u32* bytes_each);  // native, writable alias of the ring region
 bool memory_readable(const struct core* core, u32 offset, u32 length);
 bool memory_is_linear(const struct core* core, u64 address);
@@ -90,5 +95,10 @@ void ring_reset_device(u32 device);
 void confine_drop_privileges(void);
 void confine_system_calls(void);
 void faults_install(void);
+void faults_stack(void);           // of the calling thread
 void signals_install(void);
+void wait_init(struct core* core); // before its thread runs
+void wait_for_start(struct core* core);
+void threads_create(void);         // of the other cores; they wait until coresStart
+extern __thread struct core* host_self;
 u64 host_now_ns(void);

@@ -18,6 +18,8 @@
 #define POST_NEXT 1u
 #define POST_WRITE 2u
 #define POST_NEXT_SHIFT 16
+#define HOST_EPERM ((u32)-1)
+#define HOST_ENOMEM ((u32)-12)
 #define HOST_EFAULT ((u32)-14)
 #define HOST_EINVAL ((u32)-22)
 
@@ -54,7 +56,7 @@ struct ring {
 extern struct ring host_rings[HOST_RINGS];
 extern u32 host_pool_end;          // offset behind the pool
 extern u32 host_content_bytes;     // of the content region, from LINEAR_CONTENT
-extern bool host_polled;           // devices and signals were looked at since the last pendingTake
+extern __thread bool host_polled;  // devices and signals were looked at since the last pendingTake
 
 static inline struct ring* host_ring(struct core* core, u32 id) {
   return id < HOST_RINGS && host_rings[id].owner == core ? &host_rings[id] : (struct ring*)0;

@@ -22,7 +22,9 @@ enum info {
 
 struct core* host_core;
 
-struct core* this_core(void) { return host_core; }
+__thread struct core* host_self;
+
+struct core* this_core(void) { return host_self; }
 
 u64 host_entered_ns;
 
@@ -41,6 +43,11 @@ void w2c_env_consoleWrite(struct core* core, u32 data, u32 length) {
   console_write((const char*)core_pointer(core, data), length);
 }
 
+_Noreturn void machine_reset(void) {
+  fputs("heddle: restart asked for; a hosted image ends instead (status 75)\n", stderr);
+  machine_exit(EXIT_REBOOT);
+}
+
 _Noreturn void machine_exit(int status) {
   for (u32 i = 0; i < host_link_count; i++) {
     const struct link* link = &host_links[i];
@@ -53,13 +60,15 @@ _Noreturn void machine_exit(int status) {
 }
 
 u64 w2c_env_info(struct core* core, u32 key) {
+  u32 slice_low, slice_high;
+  memory_slice(core, &slice_low, &slice_high);
   switch (key) {
     case INFO_CORE: return core->number;
-    case INFO_CORES: return 1;
-    case INFO_POOL_ADDRESS:
-    case INFO_POOL_SLICE_ADDRESS: return LINEAR_POOL;
-    case INFO_POOL_BYTES:
-    case INFO_POOL_SLICE_BYTES: return host_pool_end - LINEAR_POOL;
+    case INFO_CORES: return core_count;
+    case INFO_POOL_ADDRESS: return LINEAR_POOL;
+    case INFO_POOL_BYTES: return host_pool_end - LINEAR_POOL;
+    case INFO_POOL_SLICE_ADDRESS: return slice_low;
+    case INFO_POOL_SLICE_BYTES: return slice_high - slice_low;
     case INFO_HEAP_LIMIT: return (u64)core->heap_limit_pages << 16;
     case INFO_BUNDLE_ADDRESS: return host_bundle_bytes ? LINEAR_CONTENT : 0;
     case INFO_BUNDLE_BYTES: return host_bundle_bytes;
@@ -102,19 +111,22 @@ void w2c_env_exit(struct core* core, u32 status) {
 
 void w2c_env_reboot(struct core* core) {
   (void)core;
-  fputs("heddle: restart asked for; a hosted image ends instead (status 75)\n", stderr);
-  machine_exit(EXIT_REBOOT);
+  machine_reset();
 }
 
 int main(int argc, char** argv) {
   struct options options;
   host_entered_ns = host_now_ns();
   options_parse(argc, argv, &options);
-  host_core = memory_create(&options);
+  core_count = options.cpus;
+  memory_init(&options);
+  for (u32 i = 0; i < core_count; i++) wait_init(memory_create(i));
+  host_core = host_self = core_table[0];
   for (u32 i = 0; i < host_link_count; i++) link_open(&host_links[i]);
   faults_install();
   signals_install();
   confine_drop_privileges();
+  threads_create();
   if (options.seccomp) confine_system_calls();
   core_main(host_core);
 }

@@ -30,6 +30,9 @@ u32 host_pool_end, host_content_bytes;
 u64 host_memory_bytes;
 u32 host_bundle_bytes, host_embedded_offset, host_embedded_bytes;
 static u8* rings_native;
+static int rings_fd, pool_fd, content_fd, channels_fd, published_fd;
+static u64 content_end;
+static u32 heap_limit_pages;
 
 // The bundle embedded when the image was built (boot/toolchain).
 extern const u8 heddle_embedded_start[] __attribute__((weak));
@@ -42,14 +45,15 @@ static void make_accessible(u8* start, u64 length) {
     fail("no memory (%llu MiB): %s; try a smaller --memory", (unsigned long long)(length >> 20), strerror(errno));
 }
 
-static void create_rings(struct core* core) {
-  int fd = memfd_create("heddle-rings", MFD_CLOEXEC);
-  u64 length = (u64)HOST_RINGS * USED_BYTES;
-  if (fd < 0 || ftruncate(fd, (off_t)length)) fail("no memory for rings: %s", strerror(errno));
-  rings_native = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  void* alias = mmap(core->memory + LINEAR_RINGS, length, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
-  if (rings_native == MAP_FAILED || alias == MAP_FAILED) fail("no memory for rings: %s", strerror(errno));
-  close(fd);
+// Memory that several linear memories map; it costs what is touched.
+static int shared(const char* name, u64 length) {
+  int fd = memfd_create(name, MFD_CLOEXEC);
+  if (fd < 0 || ftruncate(fd, (off_t)length)) fail("no memory for %s: %s", name, strerror(errno));
+  return fd;
+}
+
+static bool map_shared(struct core* core, u64 offset, int fd, u64 at, u64 length, int rights) {
+  return length == 0 || mmap(core->memory + offset, length, rights, MAP_SHARED | MAP_FIXED, fd, (off_t)at) != MAP_FAILED;
 }
 
 u8* memory_rings(u32* bytes_each) {
@@ -83,6 +87,8 @@ static u64 read_bundle(const char* path, u8* to, u64 room) {
 
 static void create_content(struct core* core, const char* config) {
   u8* content = core->memory + LINEAR_CONTENT;
+  content_fd = shared("heddle-content", LINEAR_CONTENT_END - LINEAR_CONTENT);
+  if (!map_shared(core, LINEAR_CONTENT, content_fd, 0, LINEAR_CONTENT_END - LINEAR_CONTENT, PROT_NONE)) fail("no addresses for content");
   u64 room = LINEAR_CONTENT_END - LINEAR_CONTENT;
   u64 end = 0;
   if (config) {
@@ -103,9 +109,30 @@ static void create_content(struct core* core, const char* config) {
   }
   if (end && mprotect(content, end, PROT_READ)) fail("cannot protect content: %s", strerror(errno));
   host_content_bytes = (u32)end;
+  content_end = end;
 }
 
-struct core* memory_create(const struct options* options) {
+static const char* config_path;
+
+void memory_init(const struct options* options) {
+  config_path = options->config;
+  host_memory_bytes = options->memory_bytes;
+  u64 pool = options->memory_bytes / 4 & ~(STEP_BYTES - 1);
+  host_pool_end = (u32)(LINEAR_POOL + pool);
+  u64 heap_end = LINEAR_HEAP + ((options->memory_bytes - pool) / core_count & ~(STEP_BYTES - 1));
+  if (heap_end > LINEAR_HEAP_END) heap_end = LINEAR_HEAP_END;
+  heap_limit_pages = (u32)(heap_end >> 16);
+  u64 rings = (u64)HOST_RINGS * USED_BYTES;
+  pool_fd = shared("heddle-pool", pool);
+  rings_fd = shared("heddle-rings", rings);
+  rings_native = mmap(NULL, rings, PROT_READ | PROT_WRITE, MAP_SHARED, rings_fd, 0);
+  if (rings_native == MAP_FAILED) fail("no memory for rings: %s", strerror(errno));
+  if (core_count == 1) return;
+  channels_fd = shared("heddle-channels", LINEAR_PUBLISHED - LINEAR_WINDOW);
+  published_fd = shared("heddle-published", LINEAR_WINDOW_END - LINEAR_PUBLISHED);
+}
+
+struct core* memory_create(u32 number) {
   u8* reserved = mmap(NULL, RESERVE_BYTES + STEP_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (reserved == MAP_FAILED)
     fail("cannot reserve %llu GiB of addresses: %s; is `ulimit -v` set?", (unsigned long long)(RESERVE_BYTES >> 30), strerror(errno));
@@ -113,19 +140,41 @@ struct core* memory_create(const struct options* options) {
   make_accessible(below, CORE_BELOW);
   struct core* core = (struct core*)below;
   core->memory = below + CORE_BELOW;
-
-  u64 pool = options->memory_bytes / 4 & ~(STEP_BYTES - 1);
-  make_accessible(core->memory + LINEAR_POOL, pool);
-  host_pool_end = (u32)(LINEAR_POOL + pool);
-  host_memory_bytes = options->memory_bytes;
-
-  u64 heap_end = LINEAR_HEAP + options->memory_bytes - pool;
-  if (heap_end > LINEAR_HEAP_END) heap_end = LINEAR_HEAP_END;
-  core->heap_limit_pages = (u32)(heap_end >> 16);
-
-  create_rings(core);
-  create_content(core, options->config);
+  core->number = number;
+  core->heap_limit_pages = heap_limit_pages;
+  bool mapped = map_shared(core, LINEAR_POOL, pool_fd, 0, host_pool_end - LINEAR_POOL, PROT_READ | PROT_WRITE) &&
+                map_shared(core, LINEAR_RINGS, rings_fd, 0, (u64)HOST_RINGS * USED_BYTES, PROT_READ);
+  if (mapped && core_count > 1)
+    mapped = map_shared(core, LINEAR_PUBLISHED, published_fd, 0, LINEAR_WINDOW_END - LINEAR_PUBLISHED,
+                        number == 0 ? PROT_READ | PROT_WRITE : PROT_READ);
+  if (number == 0) create_content(core, config_path);
+  else mapped = mapped && map_shared(core, LINEAR_CONTENT, content_fd, 0, content_end, PROT_READ);
+  if (!mapped) fail("no memory for core %u: %s", number, strerror(errno));
+  core_table[number] = core;
+  if (number == 0) core->state = CORE_UP;
   return core;
+}
+
+void memory_slice(const struct core* core, u32* low, u32* high) {
+  u32 bytes = (u32)((host_pool_end - LINEAR_POOL) / core_count & ~(PAGE_BYTES - 1));
+  *low = (u32)(LINEAR_POOL + core->number * bytes);
+  *high = *low + bytes;
+}
+
+bool window_share(struct core* writer, struct core* reader, u64 offset, u64 bytes) {
+  u64 at = offset - LINEAR_WINDOW;
+  return map_shared(writer, offset, channels_fd, at, bytes, PROT_READ | PROT_WRITE) &&
+         map_shared(reader, offset, channels_fd, at, bytes, PROT_READ);
+}
+
+u32 w2c_env_publishedGrow(struct core* core, u32 wanted) {
+  static u64 given;
+  u64 bytes = round_up(wanted, PAGE_BYTES);
+  if (core->number != 0) return HOST_EPERM;
+  u64 limit = core_count > 1 ? host_memory_bytes / 16 : 0;
+  if (bytes == 0 || given + bytes > limit || given + bytes > LINEAR_WINDOW_END - LINEAR_PUBLISHED) return HOST_ENOMEM;
+  given += bytes;
+  return (u32)bytes;
 }
 
 bool memory_is_linear(const struct core* core, u64 address) {

@@ -33,7 +33,7 @@ static const char usage[] =
     "  --mac MAC[,MAC...]   their hardware addresses, in the same order\n"
     "  --config FILE        configuration: plain JSON, or a ustar archive with config.json\n"
     "  --memory SIZE        memory of the image, for example 64MiB (default 256MiB); a quarter is for packets\n"
-    "  --cpus N             cores to use (only 1 as yet)\n"
+    "  --cpus N             cores to use, a thread each, to 64 (default 1)\n"
     "  --no-seccomp         do not restrict system calls (valgrind needs some of its own)\n"
     "  --help               this text\n"
     "\n"
@@ -83,7 +83,7 @@ void options_parse(int argc, char** argv, struct options* options) {
       {0, 0, 0, 0}};
   u8 macs[HOST_DEVICES][6];
   u32 mac_count = 0;
-  *options = (struct options){.memory_bytes = DEFAULT_MEMORY_BYTES, .seccomp = true};
+  *options = (struct options){.memory_bytes = DEFAULT_MEMORY_BYTES, .seccomp = true, .cpus = 1};
   int key;
   while ((key = getopt_long(argc, argv, "h", known, NULL)) != -1) switch (key) {
       case TAP: add_links(LINK_TAP, optarg); break;
@@ -103,8 +103,9 @@ void options_parse(int argc, char** argv, struct options* options) {
       case CPUS: {
         char* end;
         long count = strtol(optarg, &end, 10);
-        if (end == optarg || *end || count < 1) fail("--cpus %s: not a number of cores", optarg);
-        if (count > 1) fail("--cpus %s: this version runs on one core; use --cpus 1", optarg);
+        if (end == optarg || *end || count < 1 || count > CORES_MAX)
+          fail("--cpus %s: not a number of cores from 1 to %d", optarg, CORES_MAX);
+        options->cpus = (u32)count;
         break;
       }
       case NO_SECCOMP: options->seccomp = false; break;

@@ -7,7 +7,7 @@
 #define ADDRESSES_BYTES 12u  // destination and source
 #define TAG_BYTES 4u
 
-static u8 frame[NET_HEADER_BYTES + FRAME_MAX_BYTES + TAG_BYTES];
+static __thread u8 frame[NET_HEADER_BYTES + FRAME_MAX_BYTES + TAG_BYTES];
 
 static void put_u16(u8* at, u32 value) {
   at[0] = (u8)(value >> 8);

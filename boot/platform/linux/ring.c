@@ -24,10 +24,10 @@ struct ring_used {
 struct ring host_rings[HOST_RINGS];
 
 // Lists for one frame; one more element than GATHER_MAX each for what link.c and receive() add.
-static struct iovec parts[GATHER_MAX + 3];
-static u64 capacity[GATHER_MAX];
+static __thread struct iovec parts[GATHER_MAX + 3];
+static __thread u64 capacity[GATHER_MAX];
 // Catches the tail of a frame that is longer than what is posted, so that its true length is known.
-static u8 overflow[FRAME_MAX_BYTES];
+static __thread u8 overflow[FRAME_MAX_BYTES];
 
 static u16 head_at(const struct ring* ring, u16 index) { return ring->available[index & (ring->entries - 1)]; }
 
@@ -125,7 +125,7 @@ static void receive(struct core* core, struct ring* ring) {
 }
 
 u32 w2c_env_ringCreate(struct core* core, u32 device, u32 queue, u32 format, u32 entries) {
-  if (device >= host_link_count || !host_links[device].open) return ERROR_NODEV;
+  if (device >= host_link_count || host_links[device].owner != core) return ERROR_NODEV;
   if (format != FORMAT_VIRTIO_SPLIT || queue > QUEUE_TRANSMIT) return ERROR_INVAL;
   if (entries < 8 || entries > RING_ENTRIES_MAX || (entries & (entries - 1))) return ERROR_INVAL;
   u32 id = 2 * device + queue;
@@ -138,11 +138,10 @@ u32 w2c_env_ringCreate(struct core* core, u32 device, u32 queue, u32 format, u32
       .device = device,
       .entries = entries,
       .writes = queue == QUEUE_RECEIVE,
-      .write_low = LINEAR_POOL,
-      .write_high = host_pool_end,
       .used = (struct ring_used*)(native + (u64)id * bytes_each),
       .used_offset = (u32)(LINEAR_RINGS + (u64)id * bytes_each),
   };
+  memory_slice(core, &ring->write_low, &ring->write_high);
   memset(ring->used, 0, bytes_each);
   return id;
 }

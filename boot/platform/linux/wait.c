@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,9 +18,10 @@
 #define NEVER ((u64)INT64_MAX)
 #define BUSY_POLL_NS 20000ull  // how late a loop that never waits may learn of a frame
 
-bool host_polled;
-static volatile struct timespec timeout;
-static u64 last_poll_ns;
+__thread bool host_polled;
+static __thread volatile struct timespec timeout;
+static __thread u64 last_poll_ns;
+static int wakers[CORES_MAX];  // an eventfd for each core
 
 u64 host_now_ns(void) {
   struct timespec now;
@@ -46,9 +48,34 @@ static void raise_device(struct core* core, u32 device) {
   __atomic_fetch_or(&core->pending, 1u << device, __ATOMIC_RELAXED);
 }
 
+static void drain(int waker) {
+  u64 count;
+  struct iovec part = {&count, sizeof count};
+  if (readv(waker, &part, 1) < 0) return;  // nothing there: somebody else's wake-up was taken with it
+}
+
+void wait_init(struct core* core) {
+  if (core_count > 1 && (wakers[core->number] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0) fail("no eventfd for a core");
+}
+
+void core_interrupt(struct core* core) {
+  u64 one = 1;
+  if (write(wakers[core->number], &one, sizeof one) < 0) return;  // full: it is readable already
+}
+
+// A core's thread before coresStart: nothing is known of it yet, so no bit is lost.
+void wait_for_start(struct core* core) {
+  struct pollfd polled = {wakers[core->number], POLLIN, 0};
+  while (__atomic_load_n(&core->state, __ATOMIC_ACQUIRE) != CORE_UP) syscall(SYS_ppoll, &polled, 1, NULL, NULL, 0);
+}
+
+_Noreturn void core_stop(void) {
+  for (;;) syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
+}
+
 // One ppoll of at most `limit_ns`.
 static void look(struct core* core, u64 limit_ns) {
-  struct pollfd polled[HOST_DEVICES];
+  struct pollfd polled[HOST_DEVICES + 1];
   u32 device_of[HOST_DEVICES];
   u32 count = 0;
   for (u32 i = 0; i < host_link_count; i++) {
@@ -60,15 +87,21 @@ static void look(struct core* core, u64 limit_ns) {
     polled[count] = (struct pollfd){host_links[i].fd, (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0)), 0};
     device_of[count++] = i;
   }
+  int waker = wakers[core->number];
+  if (core_count > 1) polled[count] = (struct pollfd){waker, POLLIN, 0};
   timeout.tv_sec = (time_t)(limit_ns / NS_PER_S);
   timeout.tv_nsec = (long)(limit_ns % NS_PER_S);
   __asm__ volatile("" ::: "memory");
-  if (__atomic_load_n(&core->pending, __ATOMIC_RELAXED)) {
+  if (limit_ns) __atomic_store_n(&core->waiting, 1, __ATOMIC_SEQ_CST);  // before the look at `pending`: common/cores.h
+  if (__atomic_load_n(&core->pending, __ATOMIC_SEQ_CST)) {
     timeout.tv_sec = 0;
     timeout.tv_nsec = 0;
   }
   host_polled = true;
-  if (syscall(SYS_ppoll, polled, count, &timeout, NULL, 0) <= 0) return;
+  long ready = syscall(SYS_ppoll, polled, core_count > 1 ? count + 1 : count, &timeout, NULL, 0);
+  __atomic_store_n(&core->waiting, 0, __ATOMIC_RELAXED);
+  if (ready <= 0) return;
+  if (core_count > 1 && polled[count].revents) drain(waker);
   for (u32 n = 0; n < count; n++) {
     u32 device = device_of[n];
     short events = polled[n].revents;

@@ -1,11 +1,11 @@
-// What is needed of ACPI, without an AML interpreter: MADT (IOAPICs, ISA overrides), FADT (power off, reset, power button)
+// What is needed of ACPI, without an AML interpreter: MADT (CPUs, IOAPICs, ISA overrides), FADT (power off, reset, power button)
 // and, by pattern in the DSDT, the sleep type of \_S5 and QEMU's virtio-mmio devices (`LNRO0005` with a fixed _CRS).
 // ACPI 6.4, chapters 5 and 20. Tables are firmware's: each length and checksum is checked, and all stay inside physical memory.
 // clang: -Oz
 #include "pc.h"
 
 enum { TABLE_HEADER = 36, TABLE_BYTES_MAX = 1 << 20, TABLES_MAX = 64 };
-enum { MADT_IOAPIC = 1, MADT_OVERRIDE = 2 };
+enum { MADT_APIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_X2APIC = 9, CPU_ENABLED = 1 };
 enum { SPACE_MEMORY = 0, SPACE_IO = 1 };
 enum { AML_ZERO = 0, AML_ONE = 1, AML_NAME = 8, AML_BYTE = 0x0A, AML_STRING = 0x0D, AML_PACKAGE = 0x12 };
 enum { RESOURCE_END = 0x79, RESOURCE_MEMORY_FIXED = 0x86, RESOURCE_INTERRUPT = 0x89 };
@@ -51,6 +51,12 @@ static const u8* find_rsdp(void) {
   return rsdp;
 }
 
+void acpi_add_cpu(u32 apic_id) {
+  for (u32 i = 0; i < acpi.cpus; i++)
+    if (acpi.cpu_ids[i] == apic_id) return;
+  if (acpi.cpus < COUNT(acpi.cpu_ids)) acpi.cpu_ids[acpi.cpus++] = apic_id;
+}
+
 static void read_madt(const u8* table, u32 bytes) {
   for (u32 at = 44; at + 2 <= bytes;) {
     const u8* entry = table + at;
@@ -63,6 +69,10 @@ static void read_madt(const u8* table, u32 bytes) {
       acpi.isa[entry[3]].gsi = u32_at(entry + 4);
       acpi.isa[entry[3]].flags = (u16)(entry[8] | entry[9] << 8);
       acpi.isa[entry[3]].known = true;
+    } else if (entry[0] == MADT_APIC && length >= 8 && entry[4] & CPU_ENABLED) {
+      acpi_add_cpu(entry[3]);
+    } else if (entry[0] == MADT_X2APIC && length >= 16 && entry[8] & CPU_ENABLED) {
+      acpi_add_cpu(u32_at(entry + 4));
     }
     at += length;
   }

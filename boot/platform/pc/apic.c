@@ -5,13 +5,13 @@
 
 enum { MSR_APIC_BASE = 0x1B, APIC_ENABLE = 1 << 11, APIC_X2 = 1 << 10, MSR_X2APIC = 0x800 };
 enum { REG_ID = 0x20, REG_TASK_PRIORITY = 0x80, REG_EOI = 0xB0, REG_SPURIOUS = 0xF0, REG_TIMER = 0x320, REG_LINT0 = 0x350,
-  REG_LINT1 = 0x360, REG_ERROR = 0x370, REG_INITIAL = 0x380, REG_CURRENT = 0x390, REG_DIVIDE = 0x3E0 };
+  REG_LINT1 = 0x360, REG_ERROR = 0x370, REG_COMMAND = 0x300, REG_DESTINATION = 0x310, REG_INITIAL = 0x380, REG_CURRENT = 0x390, REG_DIVIDE = 0x3E0 };
+enum { SEND_PENDING = 1 << 12, SEND_POLLS = 100000 };
 enum { MASKED = 1 << 16, TIMER_DEADLINE = 2 << 17, DIVIDE_BY_1 = 0xB, DIVIDE_BY_128 = 0xA };
 enum { IOAPIC_VERSION = 1, IOAPIC_TABLE = 0x10, PIN_LOW = 1 << 13, PIN_LEVEL = 1 << 15, DEFAULT_IOAPIC = 0xFEC00000 };
 
 static bool x2;
 static volatile u32* local;
-static u32 divider;
 static struct { volatile u32* registers; u32 base, pins; } ioapics[4];
 static u32 ioapic_count;
 
@@ -30,7 +30,8 @@ void apic_timer_mode(bool deadline) { write(REG_TIMER, VECTOR_TIMER | (deadline 
 
 void apic_timer_count(u32 count, bool slow) {
   u32 wanted = slow ? DIVIDE_BY_128 : DIVIDE_BY_1;
-  if (divider != wanted) write(REG_DIVIDE, divider = wanted);
+  struct cpu* cpu = this_cpu();
+  if (cpu->timer_divider != wanted) write(REG_DIVIDE, cpu->timer_divider = wanted);
   write(REG_INITIAL, count);
 }
 u32 apic_timer_left(void) { return read(REG_CURRENT); }
@@ -61,25 +62,40 @@ static void pic_mask(void) {
   out8(0xA1, 0xFF);
 }
 
-void apic_init(void) {
-  pic_mask();
+void apic_init_cpu(void) {
   u64 base = msr_read(MSR_APIC_BASE);
-  // x2APIC where the CPU has it: one instruction instead of a memory access that a VMM must decode.
-  x2 = cpuid(1, 0).c >> 21 & 1;
   msr_write(MSR_APIC_BASE, base | APIC_ENABLE);
-  if (x2)
-    msr_write(MSR_APIC_BASE, base | APIC_ENABLE | APIC_X2);
-  else
-    local = map_device(base & 0xFFFFFF000ull, SMALL_PAGE);
+  if (x2) msr_write(MSR_APIC_BASE, base | APIC_ENABLE | APIC_X2);
   write(REG_SPURIOUS, VECTOR_SPURIOUS | 0x100);
   write(REG_TASK_PRIORITY, 0);
   write(REG_LINT0, MASKED);
   write(REG_LINT1, MASKED);
   write(REG_ERROR, MASKED);
   write(REG_TIMER, VECTOR_TIMER);
-  boot_cpu.apic_id = apic_id();
+}
+
+void apic_init(void) {
+  pic_mask();
+  // x2APIC where the CPU has it: one instruction instead of a memory access that a VMM must decode.
+  x2 = cpuid(1, 0).c >> 21 & 1;
+  if (!x2) local = map_device(msr_read(MSR_APIC_BASE) & 0xFFFFFF000ull, SMALL_PAGE);
+  apic_init_cpu();
+  this_cpu()->apic_id = apic_id();
   if (acpi.ioapics == 0) ioapic_add(DEFAULT_IOAPIC, 0);
   for (u32 i = 0; i < acpi.ioapics; i++) ioapic_add(acpi.ioapic_address[i], acpi.ioapic_base[i]);
+}
+
+// Only from loops: the two registers of the xAPIC are written with interrupts as they are, and no handler sends.
+void apic_send(u32 apic_id, u32 command) {
+  if (x2) {
+    __asm__ volatile("mfence" ::: "memory");  // unlike a memory access, the MSR write does not wait for earlier stores
+    msr_write(MSR_X2APIC + REG_COMMAND / 16, (u64)apic_id << 32 | command);
+    return;
+  }
+  if (apic_id > 0xFE) return;
+  for (u32 polls = 0; read(REG_COMMAND) & SEND_PENDING && polls < SEND_POLLS; polls++) cpu_relax();
+  write(REG_DESTINATION, apic_id << 24);
+  write(REG_COMMAND, command);
 }
 
 bool ioapic_pin(u32 gsi, struct pin* pin) {
@@ -97,7 +113,7 @@ void ioapic_route(struct pin pin, u8 vector, bool level, bool low, bool masked) 
   volatile u32* registers = ioapics[pin.ioapic].registers;
   u32 word = vector | (level ? PIN_LEVEL : 0) | (low ? PIN_LOW : 0);
   shadow[pin.ioapic][pin.index] = word;
-  ioapic_write(registers, IOAPIC_TABLE + 2 * pin.index + 1, boot_cpu.apic_id << 24);
+  ioapic_write(registers, IOAPIC_TABLE + 2 * pin.index + 1, this_cpu()->apic_id << 24);
   ioapic_write(registers, IOAPIC_TABLE + 2 * pin.index, word | (masked ? MASKED : 0));
 }
 

@@ -19,6 +19,15 @@ static bool expose(struct core* core, u32 window, u64 offset, u64 physical, u64 
   return true;
 }
 
+bool content_map(struct core* core) {
+  for (u32 i = 1; i < PC_WINDOWS; i++) {
+    struct pc_window w = pc_windows[i];
+    u64 size = ROUND_UP(w.high - w.low, SMALL_PAGE);
+    if (w.high && !map_pages((u64)core->memory + w.low, w.low + w.to_physical, size, 0)) return false;
+  }
+  return true;
+}
+
 static bool find_bundle(u64* physical, u64* bytes) {
   struct range module = boot_info.module;
   if (module.end) {

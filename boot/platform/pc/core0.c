@@ -8,9 +8,12 @@ enum info { INFO_CORE, INFO_CORES, INFO_POOL_ADDRESS, INFO_POOL_BYTES, INFO_SLIC
   INFO_BUNDLE_ADDRESS, INFO_BUNDLE_BYTES, INFO_BUNDLE_SOURCE, INFO_EMBEDDED_ADDRESS, INFO_EMBEDDED_BYTES, INFO_MEMORY_BYTES,
   INFO_ENTERED_NS, INFO_HOSTED };
 static const u64 POOL_MAX = 256ull << 20;
+static const u64 LINEAR_SPACE = 1ull << 40, LINEAR_SPACE_END = 91ull << 40;  // of the lower half
+
+static u32 heap_limit_pages;
 
 struct pc_window pc_windows[PC_WINDOWS];
-struct pc_slice pc_slices[64];
+struct pc_slice pc_slices[CORES_MAX];
 
 extern u8 image_begin[], image_end[];
 _Noreturn void run_on_stack(u8* top, void (*function)(struct core*), struct core* core);
@@ -22,24 +25,35 @@ static _Noreturn void too_small(const char* what) {
   machine_exit(1);
 }
 
-// The pool: contiguous, so that one distance leads from offsets to physical addresses; a quarter of the memory.
-static void pool_init(struct core* core) {
+// The pool: contiguous, so that one distance leads from offsets to physical addresses; a quarter of the memory, in equal
+// slices for the cores.
+static void pool_init(void) {
   u64 bytes = ROUND_DOWN(boot_info.ram_bytes / 4, LARGE_PAGE), physical = 0;
   if (bytes > POOL_MAX) bytes = POOL_MAX;
   if (bytes < LARGE_PAGE) bytes = LARGE_PAGE;
   while (bytes && !(physical = frames_take(bytes, LARGE_PAGE))) bytes -= LARGE_PAGE;
-  if (!physical || !map_pages((u64)core->memory + LINEAR_POOL, physical, bytes, MAP_WRITE)) too_small("the packet pool");
+  if (!physical) too_small("the packet pool");
   pc_windows[0] = (struct pc_window){LINEAR_POOL, LINEAR_POOL + bytes, physical - LINEAR_POOL};
-  pc_slices[0] = (struct pc_slice){LINEAR_POOL, LINEAR_POOL + bytes};
+  u64 slice = ROUND_DOWN(bytes / core_count, SMALL_PAGE);
+  for (u32 i = 0; i < core_count; i++) pc_slices[i] = (struct pc_slice){LINEAR_POOL + i * slice, LINEAR_POOL + (i + 1) * slice};
 }
 
-static struct core* core_create(void) {
-  u64 memory = (1ull << 40) + (random_u64() % (90ull << 19)) * LARGE_PAGE;
+// Apart by more than the reach of an access: each within a part of the address space of its own.
+static u64 linear_base(u32 number) {
+  u64 part = (LINEAR_SPACE_END - LINEAR_SPACE) / core_count, room = part - MEMORY_RESERVE - CORE_BELOW;
+  return ROUND_DOWN(LINEAR_SPACE + number * part + CORE_BELOW + random_u64() % room, LARGE_PAGE);
+}
+
+struct core* core_create(u32 number) {
+  u64 memory = linear_base(number);
   struct core* core = (struct core*)(memory - CORE_BELOW);
-  if (!map_lazily((u64)core, CORE_BELOW)) too_small("page tables");
+  if (!map_lazily((u64)core, CORE_BELOW)) return NULL;
   core->memory = (u8*)memory;
+  core->number = number;
   core->heap_mapped = LINEAR_HEAP;
-  pool_init(core);
+  core->heap_limit_pages = heap_limit_pages;
+  const struct pc_window* pool = &pc_windows[0];
+  if (!map_pages(memory + LINEAR_POOL, pool->low + pool->to_physical, pool->high - pool->low, MAP_WRITE)) return NULL;
   return core;
 }
 
@@ -57,22 +71,26 @@ void pc_start(u64 start_info) {
   if (boot_info.module.end) frames_exclude(boot_info.module.start, boot_info.module.end);
   random_early();
   paging_init();
-  cpu_init(&boot_cpu);
+  cpu_init(&cpus[0]);
   acpi_read();
   apic_init();
   time_init();
   power_init();
-  struct core* core = core_create();
+  smp_find();
+  pool_init();
+  struct core* core = core_create(0);
+  if (!core) too_small("page tables");
   content_init(core);
   devices_find();
   random_ready();
   wall_init();
-  // What is left is the heap's, but for a reserve for stacks and page tables.
-  u64 left = frames_free_bytes(), limit = LINEAR_HEAP + ROUND_DOWN(left - left / 8, LARGE_PAGE);
-  core->heap_limit_pages = (u32)((limit < LINEAR_HEAP_END ? limit : LINEAR_HEAP_END) >> 16);
+  // What is left is for the heaps, but for a reserve for stacks and page tables.
+  u64 left = frames_free_bytes() / core_count, limit = LINEAR_HEAP + ROUND_DOWN(left - left / 8, LARGE_PAGE);
+  core->heap_limit_pages = heap_limit_pages = (u32)((limit < LINEAR_HEAP_END ? limit : LINEAR_HEAP_END) >> 16);
   u8* top = stack_map(LOOP_STACK_BYTES);
   if (!top) too_small("the first stack");
-  boot_cpu.core = core;
+  cpus[0].core = core;
+  core_announce(core);
   run_on_stack(top, main_on_loop_stack, core);
 }
 
@@ -88,7 +106,7 @@ void w2c_env_consoleWrite(struct core* core, u32 data, u32 length) {
 u64 w2c_env_info(struct core* core, u32 key) {
   switch (key) {
     case INFO_CORE: return core->number;
-    case INFO_CORES: return 1;
+    case INFO_CORES: return core_count;
     case INFO_POOL_ADDRESS: return LINEAR_POOL;
     case INFO_POOL_BYTES: return pc_windows[0].high - pc_windows[0].low;
     case INFO_SLICE_ADDRESS: return pc_slices[core->number].low;

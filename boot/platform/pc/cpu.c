@@ -7,6 +7,7 @@
 
 enum { CODE = 8, DATA = 16, TSS = 24, INTERRUPT_GATE = 0x8E };
 enum { IST_INTERRUPT = 1, IST_EXCEPTION = 2, IST_DOUBLE_FAULT = 3, IST_NMI = 4 };
+enum { IST_STACK_BYTES = 16384 };
 enum { DIVIDE = 0, NMI = 2, UNDEFINED = 6, DOUBLE_FAULT = 8, PAGE_FAULT = 14, MACHINE_CHECK = 18 };
 enum { FIRST_INTERRUPT = 0x30, LAST_INTERRUPT = 0x52 };
 enum { FAULT_PRESENT = 1, CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20, CR4_PGE = 1 << 7, MSR_GS_BASE = 0xC0000101u };
@@ -17,9 +18,9 @@ struct frame {
 };
 struct gate { u16 low; u16 selector; u8 ist, type; u16 middle; u32 high, reserved; };
 
-struct cpu boot_cpu;
+struct cpu cpus[CORES_MAX];
 static struct gate idt[256];
-static u8 stacks[4][16384] __attribute__((aligned(16)));
+static u8 stacks[4][IST_STACK_BYTES] __attribute__((aligned(16)));  // of the first CPU
 static const char* const names[] = {"divide error", "debug", "NMI", "breakpoint", "overflow", "bound", "undefined instruction",
   "no FPU", "double fault", "9", "invalid TSS", "segment not present", "stack segment", "general protection", "page fault",
   "15", "x87", "alignment", "machine check", "SIMD", "virtualization", "control protection"};
@@ -43,9 +44,29 @@ static void vector_extensions(void) {
   __asm__ volatile("xsetbv" ::"c"(0), "a"(state), "d"(0));
 }
 
-void cpu_init(struct cpu* cpu) {
+static void set_gates(void) {
+  for (u32 i = 0; i < 32; i++)
+    set_gate(i, (u64)exception_entries + 16 * i,
+             i == DOUBLE_FAULT ? IST_DOUBLE_FAULT : i == NMI || i == MACHINE_CHECK ? IST_NMI : IST_EXCEPTION);
+  for (u32 i = FIRST_INTERRUPT; i <= LAST_INTERRUPT; i++)
+    set_gate(i, (u64)interrupt_entries + 16 * (i - FIRST_INTERRUPT), IST_INTERRUPT);
+  for (u32 i = LAST_INTERRUPT + 1; i < 256; i++) set_gate(i, (u64)spurious_entry, IST_INTERRUPT);
+}
+
+bool cpu_prepare(struct cpu* cpu) {
   for (u32 i = 0; i < 4; i++) {
-    u64 top = (u64)stacks[i] + sizeof stacks[i];
+    if (!cpu->ist_tops[i] && !(cpu->ist_tops[i] = stack_map(IST_STACK_BYTES))) return false;
+    // A handler's stack cannot wait for its own page fault.
+    for (u64 at = (u64)cpu->ist_tops[i] - IST_STACK_BYTES; at < (u64)cpu->ist_tops[i] - SMALL_PAGE; at += SMALL_PAGE)
+      if (!commit_page(at)) return false;
+  }
+  return true;
+}
+
+void cpu_init(struct cpu* cpu) {
+  cpu->self = cpu;
+  for (u32 i = 0; i < 4; i++) {
+    u64 top = cpu->ist_tops[i] ? (u64)cpu->ist_tops[i] : (u64)stacks[i] + sizeof stacks[i];
     for (u32 byte = 0; byte < 8; byte++) cpu->tss[36 + 8 * i + byte] = (u8)(top >> 8 * byte);
   }
   cpu->tss[102] = sizeof cpu->tss;  // no I/O permission map
@@ -56,13 +77,7 @@ void cpu_init(struct cpu* cpu) {
   cpu->gdt[4] = tss >> 32;
   cpu->timer_deadline_ns = INT64_MAX;
 
-  for (u32 i = 0; i < 32; i++)
-    set_gate(i, (u64)exception_entries + 16 * i,
-             i == DOUBLE_FAULT ? IST_DOUBLE_FAULT : i == NMI || i == MACHINE_CHECK ? IST_NMI : IST_EXCEPTION);
-  for (u32 i = FIRST_INTERRUPT; i <= LAST_INTERRUPT; i++)
-    set_gate(i, (u64)interrupt_entries + 16 * (i - FIRST_INTERRUPT), IST_INTERRUPT);
-  for (u32 i = LAST_INTERRUPT + 1; i < 256; i++) set_gate(i, (u64)spurious_entry, IST_INTERRUPT);
-
+  if (cpu->number == 0) set_gates();  // one table for all
   struct __attribute__((packed)) { u16 limit; u64 base; } gdtr = {sizeof cpu->gdt - 1, (u64)cpu->gdt},
                                                         idtr = {sizeof idt - 1, (u64)idt};
   __asm__ volatile("lgdt %0; lidt %1; ltr %w2" ::"m"(gdtr), "m"(idtr), "r"(TSS) : "memory");
@@ -114,8 +129,7 @@ INTERRUPT_CODE void interrupt_entry(struct frame* f) {
   if (f->vector >= FIRST_INTERRUPT) {
     if (f->vector == VECTOR_TIMER) {
       mark(PENDING_TIMER);
-      struct cpu* cpu = &boot_cpu;
-      cpu->timer_deadline_ns = INT64_MAX;
+      this_cpu()->timer_deadline_ns = INT64_MAX;
     } else if (f->vector == VECTOR_WAKE) {
       mark(PENDING_WAKE);
     } else if (f->vector == VECTOR_POWER) {

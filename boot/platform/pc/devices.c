@@ -21,9 +21,9 @@ void devices_find(void) {
 }
 
 static struct device* find(u32 dev) { return dev < device_count ? &devices[dev] : NULL; }
-static struct device* find_open(u32 dev) {
+static struct device* find_open(struct core* core, u32 dev) {
   struct device* device = find(dev);
-  return device && device->open ? device : NULL;
+  return device && device->owner == core ? device : NULL;
 }
 
 static bool reset(struct device* device) {
@@ -42,12 +42,15 @@ u32 w2c_env_devKind(struct core* core, u32 dev) {
 }
 
 u32 w2c_env_devOpen(struct core* core, u32 dev) {
-  (void)core;
   struct device* device = find(dev);
+  struct core* nobody = NULL;
   if (!device) return (u32)ENODEV;
-  if (device->open || device->ours) return (u32)EBUSY;
-  if (!reset(device)) return (u32)EIO;
-  device->open = true;
+  if (device->ours || !__atomic_compare_exchange_n(&device->owner, &nobody, core, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+    return (u32)EBUSY;
+  if (!reset(device)) {
+    __atomic_store_n(&device->owner, NULL, __ATOMIC_RELEASE);
+    return (u32)EIO;
+  }
   pci_enable(device, true);
   for (u32 i = 0; i < device->pin_count; i++)
     ioapic_route(device->pins[i], (u8)(VECTOR_DEVICE + dev), device->level, false, false);
@@ -67,24 +70,23 @@ static void quiesce(struct core* core, u32 dev, struct device* device) {
 }
 
 void w2c_env_devReset(struct core* core, u32 dev) {
-  struct device* device = find_open(dev);
+  struct device* device = find_open(core, dev);
   if (!device) return;
   for (u32 i = 0; i < device->pin_count; i++)
     ioapic_route(device->pins[i], (u8)(VECTOR_DEVICE + dev), device->level, false, true);
   quiesce(core, dev, device);
-  device->open = false;
+  __atomic_store_n(&device->owner, NULL, __ATOMIC_RELEASE);
 }
 
 u64 w2c_env_regRead(struct core* core, u32 dev, u32 region, u32 offset, u32 width) {
-  (void)core;
-  struct device* device = find_open(dev);
+  struct device* device = find_open(core, dev);
   if (!device) return (u64)-1;
   return (u64)(device->transport == TRANSPORT_E1000 ? e1000_read(device, region, offset, width)
                                                     : virtio_read(device, region, offset, width));
 }
 
 u32 w2c_env_regWrite(struct core* core, u32 dev, u32 region, u32 offset, u32 width, u64 value) {
-  struct device* device = find_open(dev);
+  struct device* device = find_open(core, dev);
   if (!device) return (u32)ENODEV;
   if (device->transport == TRANSPORT_E1000) return (u32)e1000_write(device, region, offset, width, value);
   s32 result = virtio_write(device, region, offset, width, value);
@@ -96,7 +98,7 @@ u32 w2c_env_regWrite(struct core* core, u32 dev, u32 region, u32 offset, u32 wid
 }
 
 u32 w2c_env_ringCreate(struct core* core, u32 dev, u32 queue, u32 format, u32 entries) {
-  return find_open(dev) ? (u32)ring_create(core, dev, queue, format, entries) : (u32)ENODEV;
+  return find_open(core, dev) ? (u32)ring_create(core, dev, queue, format, entries) : (u32)ENODEV;
 }
 
 // The handler: a level-triggered pin stays masked until the driver has served the device.
@@ -110,8 +112,7 @@ INTERRUPT_CODE void device_interrupt(u32 dev) {
 }
 
 void w2c_env_irqUnmask(struct core* core, u32 dev) {
-  (void)core;
-  struct device* device = find_open(dev);
+  struct device* device = find_open(core, dev);
   if (!device || !device->level) return;
   __asm__ volatile("cli" ::: "memory");
   for (u32 i = 0; i < device->pin_count; i++) ioapic_mask(device->pins[i], false);

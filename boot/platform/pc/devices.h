@@ -12,7 +12,8 @@ enum region { REGION_TRANSPORT, REGION_CONFIG, REGION_ISR };
 
 struct device {
   u8 kind, transport;
-  bool open, ours;  // ours: the platform uses it itself
+  bool ours;               // the platform uses it itself
+  struct core* owner;      // the core that opened it; NULL: nobody did; atomic
   struct pci { bool present; u8 bus, slot, function; } pci;
   volatile u8* registers;  // MMIO page, modern common configuration, e1000's BAR; NULL: I/O ports
   volatile u8* config;     // device-specific configuration (memory)

@@ -84,6 +84,56 @@ entry64:
         call pc_start
         ud2
 
+// Another CPU comes here (smp.c), at AP_PAGE in real mode: straight to long mode on the boot tables, then to the kernel's
+// own, a stack and C. Each takes the next stack; one that comes when there is none left stays out.
+#define AP_PAGE 0x8000
+
+        .code16
+        .globl ap_begin, ap_end
+ap_begin:
+        cli
+        cld
+        xorw %ax, %ax
+        movw %ax, %ds
+        movl $CR4_VALUE, %eax
+        movl %eax, %cr4
+        movl $boot_pml4, %eax
+        movl %eax, %cr3
+        movl $MSR_EFER, %ecx
+        movl $EFER_VALUE, %eax
+        xorl %edx, %edx
+        wrmsr
+        movl $CR0_VALUE, %eax
+        movl %eax, %cr0
+        lgdtl AP_PAGE + ap_gdt_pointer - ap_begin
+        ljmpl $8, $ap_entry64
+ap_gdt_pointer:
+        .word 23
+        .long boot_gdt
+ap_end:
+
+        .code64
+ap_entry64:
+        movw $16, %ax
+        movw %ax, %ds
+        movw %ax, %es
+        movw %ax, %ss
+        xorl %eax, %eax
+        movw %ax, %fs
+        movw %ax, %gs
+        movq ap_root, %rax
+        movq %rax, %cr3
+        movl $1, %eax
+        lock xaddl %eax, ap_taken
+        cmpl ap_stack_count, %eax
+        jae 4f
+        movq ap_stacks(, %rax, 8), %rsp
+        xorl %ebp, %ebp
+        call pc_ap_start
+4:      cli
+        hlt
+        jmp 4b
+
 // run_on_stack(top, function, argument): leaves the boot stack for good.
         .globl run_on_stack
 run_on_stack:

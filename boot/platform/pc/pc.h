@@ -7,6 +7,7 @@
 // 3. All that firmware, VMM, devices and bundles say is checked before it is used as an address, length or index.
 #pragma once
 #include "inline.h"
+#include "../common/cores.h"
 
 #define SMALL_PAGE 0x1000ull
 #define LARGE_PAGE 0x200000ull
@@ -26,19 +27,29 @@ enum pending { PENDING_TIMER = 1u << 28, PENDING_WAKE = 1u << 29, PENDING_SHUTDO
 
 struct cpu {
   struct core* core;      // at offset 0: gs:0
+  struct cpu* self;       // gs:8
   u32 number;
   u32 apic_id;
   u64 gdt[5];
   u8 tss[104];
   u64 timer_deadline_ns;  // what the timer is armed for; INT64_MAX: nothing
+  u32 timer_divider;      // what the timer's divider is set to; 0: not yet
+  u32 state;              // smp.c
+  u8* ist_tops[4];        // the stacks of its handlers
 };
-extern struct cpu boot_cpu;
+extern struct cpu cpus[CORES_MAX];  // number 0: the one that booted
+static inline struct cpu* this_cpu(void) {
+  struct cpu* cpu;
+  __asm__ volatile("movq %%gs:8, %0" : "=r"(cpu));
+  return cpu;
+}
 static inline struct core* current_core(void) {
   struct core* core;
   __asm__ volatile("movq %%gs:0, %0" : "=r"(core));
   return core;
 }
-void cpu_init(struct cpu* cpu);
+bool cpu_prepare(struct cpu* cpu);  // the memory that `cpu_init` needs on another CPU than the first
+void cpu_init(struct cpu* cpu);      // on the CPU itself
 void interrupts_on(void);
 
 // ---- port.h style access
@@ -141,11 +152,18 @@ extern struct acpi {
   struct { u8 space; u64 address; u8 value; } reset, sleep_control;
   struct virtio_mmio { u64 address; u32 bytes, gsi; } mmio[32];
   u32 mmio_count;
+  u32 cpu_ids[CORES_MAX];  // APIC ids of the CPUs that can be used, the one that booted among them
+  u32 cpus;
 } acpi;
 void acpi_read(void);
+void acpi_add_cpu(u32 apic_id);
+void mptable_read(void);  // the CPUs, where ACPI names none
 void power_init(void);
 
 void apic_init(void);
+void apic_init_cpu(void);  // the part that each CPU has
+enum { IPI_INIT = 0x4500, IPI_START = 0x4600 };
+void apic_send(u32 apic_id, u32 command);  // a vector, or one of these
 INTERRUPT_CODE void apic_eoi(void);
 void apic_timer_count(u32 count, bool slow);  // one-shot; slow: a tick is 128 of the others
 u32 apic_timer_left(void);
@@ -161,6 +179,7 @@ INTERRUPT_CODE void device_interrupt(u32 device);
 INTERRUPT_CODE void power_interrupt(void);
 
 void time_init(void);
+void time_init_cpu(u64 not_before_ns);  // another CPU's timer, and its TSC where that was behind
 u64 now_ns(void);
 u64 time_entered_ns(void);
 void delay_ns(u64 ns);
@@ -171,7 +190,15 @@ void random_seed(const void* data, size_t length, bool strong);
 void random_ready(void);
 u64 random_u64(void);
 
+// ---- smp.c: the other CPUs
+
+void smp_find(void);  // how many there are; after acpi_read and apic_init
+// core0.c: the linear memory of core `number`, laid out; NULL when there is no memory.
+struct core* core_create(u32 number);
+bool published_map(struct core* core);  // window.c; announces the core
+
 // ---- content.c: the bundle and the embedded files
 
 void content_init(struct core* core);
+bool content_map(struct core* core);  // the same for another core
 bool fw_cfg_load(const char* name, u64* physical, u64* bytes, u64 bytes_max);

@@ -113,7 +113,7 @@ static bool msix_init(struct pci p, u32 capability, struct bar bars[6], u8 vecto
   volatile u32* entries = (volatile u32*)map_part(p, bars, table & 7, table & ~7u, ((control & 0x7FFu) + 1) * 16);
   if (!entries) return false;
   write16(p, capability + 2, (u16)(control | MSIX_ENABLE | MSIX_FUNCTION_MASK));
-  entries[0] = APIC_WINDOW | boot_cpu.apic_id << 12;
+  entries[0] = APIC_WINDOW | this_cpu()->apic_id << 12;
   entries[1] = 0;
   entries[2] = vector;
   entries[3] = 0;

@@ -28,7 +28,7 @@ static void power_off(void) {
     out16((u16)acpi.pm1b_control, (u16)(acpi.sleep_b << SLEEP_TYPE_SHIFT | SLEEP_ENABLE));
 }
 
-static _Noreturn void reset(void) {
+_Noreturn void machine_reset(void) {
   write_register(acpi.reset.space, acpi.reset.address, reset_register, acpi.reset.value);
   out8(RESET_CONTROL, 2);
   out8(RESET_CONTROL, 6);
@@ -42,7 +42,7 @@ _Noreturn void machine_exit(int status) {
   __asm__ volatile("cli");
   out8(DEBUG_EXIT_PORT, (u8)status);
   power_off();
-  reset();
+  machine_reset();
 }
 
 void w2c_env_exit(struct core* core, u32 status) {
@@ -53,7 +53,7 @@ void w2c_env_exit(struct core* core, u32 status) {
 void w2c_env_reboot(struct core* core) {
   (void)core;
   __asm__ volatile("cli");
-  reset();
+  machine_reset();
 }
 
 void power_init(void) {

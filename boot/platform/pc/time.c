@@ -5,7 +5,7 @@
 // instruction), so that none is lost; with no deadline no timer is armed.
 #include "pc.h"
 
-enum { MSR_TSC_DEADLINE = 0x6E0, MSR_KVM_SYSTEM_TIME = 0x4b564d01 };
+enum { MSR_TSC = 0x10, MSR_TSC_DEADLINE = 0x6E0, MSR_KVM_SYSTEM_TIME = 0x4b564d01 };
 enum { PIT_HZ = 1193182, NS_PER_SECOND = 1000000000, ORIGIN_BEFORE_ENTRY_NS = 1000000 };
 static const u32 TCG_APIC_HZ = 1000000000;
 
@@ -168,6 +168,16 @@ void time_init(void) {
   }
 }
 
+void time_init_cpu(u64 not_before_ns) {
+  // The clock may not go back from one core to the next. Where firmware or VMM left this TSC behind, it is put to what the
+  // first core's showed when it started this one: late by at most the time that the start took.
+  if (now_ns() < not_before_ns) msr_write(MSR_TSC, pc_clock.tsc_base + ratio(not_before_ns, tsc_hz, NS_PER_SECOND));
+  if (apic_hz == 0) {
+    apic_timer_mode(true);
+    __asm__ volatile("mfence" ::: "memory");
+  }
+}
+
 u64 time_entered_ns(void) { return ORIGIN_BEFORE_ENTRY_NS; }
 
 static void timer_off(struct cpu* cpu) {
@@ -197,9 +207,10 @@ static void timer_on(struct cpu* cpu, u64 deadline_ns, u64 now) {
 }
 
 void w2c_env_wait(struct core* core, u64 deadline_ns) {
-  struct cpu* cpu = &boot_cpu;
+  struct cpu* cpu = this_cpu();
   for (;;) {
     __asm__ volatile("cli" ::: "memory");
+    __atomic_store_n(&core->waiting, 1, __ATOMIC_SEQ_CST);  // before the look at `pending`: common/cores.h
     u64 now = now_ns();
     if (__atomic_load_n(&core->pending, __ATOMIC_ACQUIRE) || (s64)deadline_ns <= (s64)now) break;
     if (deadline_ns == INT64_MAX)
@@ -208,5 +219,6 @@ void w2c_env_wait(struct core* core, u64 deadline_ns) {
       timer_on(cpu, deadline_ns, now);
     __asm__ volatile("sti; hlt" ::: "memory");
   }
+  __atomic_store_n(&core->waiting, 0, __ATOMIC_RELAXED);
   __asm__ volatile("sti" ::: "memory");
 }

@@ -1,0 +1,2 @@
+export { coreCount, coreNumber, coresBroken, initCores, messagesSent, post, startCores } from "./cores";
+export { CoreMessage } from "./message-ring";
