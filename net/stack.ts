@@ -16,7 +16,7 @@
 import { Packet, PacketFlag, PacketQueue, packetsTotal, TimerWheel } from "../runtime";
 import { Counters, newCounters } from "./counters";
 import { NetDevice } from "./device";
-import { sipHash } from "./hash";
+import { sipHash } from "../runtime";
 import { Ip } from "./ip/ip";
 import { Interface } from "./link/interface";
 import { Neighbours } from "./link/neighbour";

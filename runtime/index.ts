@@ -2,12 +2,9 @@
 export * from "./errors";
 export {
   BundleSource,
-  callable,
   clockMonotonic,
   clockWall,
   consoleWrite,
-  coreState,
-  CoreState,
   DeviceKind,
   devCount,
   devKind,
@@ -43,5 +40,5 @@ export {
 export { LogReader, resizeLogRing, ringCount } from "./log-ring";
 export * from "./json/index";
 export * from "./config/index";
+export * from "./crypto/index";
 export { collectAtSwitch, collectNow, stressing } from "./memory/collector";
-export * from "./cores/index";
