@@ -18,6 +18,9 @@ const benches: Record<string, () => Promise<Report>> = {
   codegen: async () => (await import("./codegen.ts")).codegen(),
   size: async () => (await import("./size.ts")).size(),
   boot: async () => (await import("./boot.ts")).boot(),
+  http: async () => (await import("./http.ts")).http("http"),
+  "http-close": async () => (await import("./http.ts")).http("http-close"),
+  "http-large": async () => (await import("./http.ts")).http("http-large"),
 };
 
 function print(name: string, report: Report): void {
