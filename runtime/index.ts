@@ -13,6 +13,8 @@ export {
   Info,
   LOOP_STACK,
   panic,
+  panicPolicy,
+  PanicPolicy,
   Pending,
   random,
   reboot,

@@ -27,6 +27,7 @@ export interface HostedOptions {
   config?: string;
   bundle?: Buffer;
   memory_bytes: number;
+  cpus: number;
   forwards: Forward[];
   gdb?: boolean;
 }
@@ -46,6 +47,7 @@ export async function runHosted(options: HostedOptions): Promise<number> {
       "--mac",
       (tap ?? ["tap0"]).map((_, i) => macAddress(i)).join(),
     ];
+    if (options.cpus > 1) args.push("--cpus", String(options.cpus));
     args.push("--tap", (tap ?? ["tap0"]).join());
     if (bundle) {
       writeFileSync(join(folder, "bundle"), bundle, { mode: 0o600 });

@@ -1,7 +1,8 @@
-// The parts of a configuration that concern the machine itself, common to all appliances: version, hostname, log.
+// The parts of a configuration that concern the machine itself, common to all appliances: version, hostname, log, cores.
 
 import { configureLog, LogLevel } from "../log";
 import { resizeLogRing } from "../log-ring";
+import { panicPolicy, PanicPolicy } from "../platform";
 import { Section } from "./section";
 
 export class MachineConfiguration {
@@ -9,6 +10,8 @@ export class MachineConfiguration {
   logLevel: i32 = LogLevel.INFO;
   logConsole: bool = true;
   logRing_bytes: u32 = 0;
+  /** What a panic does; -1: nothing was said. */
+  onPanic: i32 = -1;
 
   constructor(
     /** The section `log`, for whoever sends it elsewhere; to be finished by the reader's caller. */
@@ -19,6 +22,7 @@ export class MachineConfiguration {
   apply(): void {
     configureLog(this.logLevel, this.logConsole);
     resizeLogRing(this.logRing_bytes);
+    if (this.onPanic >= 0) panicPolicy(this.onPanic);
   }
 }
 
@@ -31,7 +35,11 @@ export function readMachine(root: Section): MachineConfiguration {
   machine.logLevel = log.choice("level", ["error", "warn", "info", "debug"], LogLevel.INFO);
   machine.logConsole = log.flag("console", true);
   machine.logRing_bytes = <u32>log.size("ring", "64KiB", "4KiB", "64MiB");
-  root.notYet(["cores"]);
+  const cores = root.section("cores");
+  if (cores.has("onPanic"))
+    machine.onPanic = cores.choice("onPanic", ["halt", "reboot", "restart-core"], 0) + PanicPolicy.HALT;
+  cores.notYet(["count", "drain", "watchdog"]);
+  cores.finish();
   return machine;
 }
 

@@ -17,6 +17,7 @@ export type { Comparison, Report, Row } from "./lib/report.ts";
 const benches: Record<string, () => Promise<Report>> = {
   codegen: async () => (await import("./codegen.ts")).codegen(),
   size: async () => (await import("./size.ts")).size(),
+  cores: async () => (await import("./cores.ts")).cores(),
   boot: async () => (await import("./boot.ts")).boot(),
   http: async () => (await import("./http.ts")).http("http"),
   "http-close": async () => (await import("./http.ts")).http("http-close"),

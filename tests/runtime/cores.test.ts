@@ -7,10 +7,10 @@ import { test } from "node:test";
 import { build, type BuildOptions } from "../../boot/toolchain/index.ts";
 import { root } from "../../boot/toolchain/process.ts";
 
-async function image(variant?: BuildOptions["variant"]): Promise<string> {
-  const name = variant ? `cores-${Object.keys(variant).join("-")}` : "cores";
+async function image(variant?: BuildOptions["variant"], service = "cores"): Promise<string> {
+  const name = variant ? `${service}-${Object.keys(variant).join("-")}` : service;
   const { linux } = await build({
-    ...{ name, directory: join(root, "tests/runtime/services/cores"), platform: "linux", profile: "image", variant },
+    ...{ name, directory: join(root, "tests/runtime/services", service), platform: "linux", profile: "image", variant },
     ...{ outDirectory: join(root, "dist/tests", name), progress: () => {} },
   });
   return linux!;
@@ -44,4 +44,12 @@ test("a number of cores that cannot be is refused in one line", async () => {
   const { status, stderr } = spawnSync(await image(), ["--cpus", "65"], { encoding: "utf8" });
   assert.equal(status, 1);
   assert.match(stderr, /^heddle: --cpus 65: not a number of cores from 1 to 64\n$/);
+});
+
+test("with onPanic halt, a core that panics ends alone: the others answer, calls to it fail", async () => {
+  const path = await image(undefined, "core-panic");
+  const { status, stderr } = spawnSync(path, ["--cpus", "3"], { encoding: "utf8", timeout: 60_000 });
+  assert.match(stderr, /^panic: asked for.*on core 1/m);
+  assert.match(stderr, /^core 1 is dead\na call to it gives -(19|110)\nbefore 5, core 2 now 41\n/m, stderr);
+  assert.equal(status, 0);
 });

@@ -33,6 +33,7 @@ export interface RunArguments {
 }
 
 const GDB_PORT = 1234;
+const MAX_CPUS = 64;
 
 export async function runCommand(argument: string, options: RunArguments): Promise<void> {
   const service = findService(argument);
@@ -42,7 +43,7 @@ export async function runCommand(argument: string, options: RunArguments): Promi
   if (options.tap) checkTaps(options.tap);
   const asked = (options.port ?? []).map(parseForward);
   await checkForwards(asked);
-  if (options.cpus > 1) say(`--cpus ${options.cpus}: this version runs on the first core; the others stay off`);
+  if (options.cpus > MAX_CPUS) throw new Problem(`--cpus ${options.cpus}: an image uses at most ${MAX_CPUS} cores`);
 
   if (options.hosted) {
     const { linux } = await buildService(service, { platform: "linux", edit: options.edit });
@@ -113,8 +114,6 @@ function refuseContradictions(options: RunArguments): void {
           ? "--pcap: a hosted image has no emulated card; use --tap tap0 and: sudo tcpdump -i tap0 -w FILE"
           : `--${name} is for machines; leave out --hosted`,
       );
-  if (options.cpus > 1)
-    throw new Problem(`--cpus ${options.cpus}: a hosted image runs on one core in this version; leave out --cpus`);
 }
 
 async function forwardsFor(service: Service, options: RunArguments, asked: Forward[]): Promise<Forward[]> {
