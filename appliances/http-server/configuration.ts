@@ -1,9 +1,9 @@
 // The section `httpServer` (CONFIG.md, HTTP server), as far as this version has it: listen, sites with hosts, root and
 // index, limits, time-outs. Roots are resolved in the bundles while reading, so that a missing one is an error with a place.
 
-import { Bundles, Section } from "../../runtime";
+import { Bundles, Card, Configuration, MachineConfiguration, readMachine, Section } from "../../runtime";
 import { HttpOptions, Site, Sites } from "../../net/http";
-import { parseAddress } from "../../net";
+import { NetworkSettings, parseAddress, readNetwork } from "../../net";
 import { readHost } from "./host";
 import { buildSite } from "./site";
 
@@ -24,6 +24,34 @@ export class HttpServerConfiguration {
   listen: Array<Listen> = [];
   sites: Sites = new Sites();
   options: HttpOptions = new HttpOptions();
+}
+
+/** The whole configuration of the appliance. */
+export class HttpServerSettings {
+  constructor(
+    readonly machine: MachineConfiguration,
+    readonly network: NetworkSettings,
+    readonly http: HttpServerConfiguration,
+  ) {}
+}
+
+/**
+ * Reads a whole configuration; what is wrong goes to its problems, and it may be used only when there are none. The image
+ * and `heddle check` call this same function.
+ * @param cards the machine's cards, or null where there is no machine
+ */
+export function readConfiguration(
+  configuration: Configuration,
+  bundles: Bundles,
+  cards: Array<Card> | null,
+): HttpServerSettings {
+  const root = configuration.root;
+  const machine = readMachine(root);
+  const network = readNetwork(root, machine, cards);
+  const http = readHttpServer(root.section("httpServer"), bundles);
+  root.notYet(["management", "tls", "loadBalancer", "firewall"]);
+  root.finish();
+  return new HttpServerSettings(machine, network, http);
 }
 
 /** Reads the section; one that is absent gives port 80 and the folder www of the bundles. */

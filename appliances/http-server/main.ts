@@ -10,12 +10,11 @@ import {
   openCards,
   print,
   printProblems,
-  readMachine,
 } from "../../runtime";
 import { HttpServer, listenTcp, TcpWire } from "../../net/http";
-import { DhcpClient, formatHost, Interface, readNetwork, startSettings, startStack, startTcp } from "../../net";
+import { DhcpClient, formatHost, Interface, startSettings, startStack, startTcp } from "../../net";
 import { sleep } from "../../fibers";
-import { Listen, readHttpServer } from "./configuration";
+import { Listen, readConfiguration } from "./configuration";
 
 /** How often counters are logged at level debug. */
 const REPORT_MS: i64 = 10_000;
@@ -28,12 +27,9 @@ export function main(): void {
   const cards = openCards();
   const bundles = openBundles();
   const configuration = loadConfiguration(bundles);
-  const root = configuration.root;
-  const machine = readMachine(root);
-  const network = readNetwork(root, machine, cards);
-  const http = readHttpServer(root.section("httpServer"), bundles);
-  root.notYet(["management", "tls", "loadBalancer", "firewall"]);
-  root.finish();
+  const settings = readConfiguration(configuration, bundles, cards);
+  const machine = settings.machine;
+  const http = settings.http;
   if (!configuration.valid) {
     printProblems(configuration);
     exit(1);
@@ -52,7 +48,7 @@ export function main(): void {
       log(LogLevel.ERROR, "cannot listen on port " + one.port.toString() + ": error " + status.toString());
   }
   listen = http.listen;
-  const started = startSettings(stack, cards, network);
+  const started = startSettings(stack, cards, settings.network);
   for (let i = 0; i < started.length; i++) announce(started[i]);
   report(server);
 }

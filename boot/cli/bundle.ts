@@ -7,13 +7,17 @@ import { Problem } from "./problem.ts";
 /** A bundle's first bytes say what it is: a ustar archive has its magic at 257. */
 const isUstar = (bytes: Buffer) => bytes.toString("latin1", 257, 262) === "ustar";
 
-/** Reads FILE, or packs DIR. @throws Problem for what cannot be a bundle, with the place of a mistake in JSON */
-export function readBundle(path: string): Buffer {
+/**
+ * Reads FILE, or packs DIR.
+ * @param strict whether a mistake in the JSON is a Problem, with its place; else somebody else looks for it
+ * @throws Problem for what cannot be a bundle
+ */
+export function readBundle(path: string, strict = true): Buffer {
   if (!existsSync(path)) throw new Problem(`--config ${path}: no such file or folder`);
   if (statSync(path).isDirectory()) {
     const config = join(path, "config.json");
     if (!existsSync(config)) throw new Problem(`--config ${path}: this folder has no config.json`);
-    checkJson(config, readFileSync(config, "utf8"));
+    if (strict) checkJson(config, readFileSync(config, "utf8"));
     try {
       return packUstar(readFolder(path, ""));
     } catch (error) {
@@ -21,7 +25,7 @@ export function readBundle(path: string): Buffer {
     }
   }
   const bytes = readFileSync(path);
-  if (!isUstar(bytes)) checkJson(path, bytes.toString("utf8"));
+  if (strict && !isUstar(bytes)) checkJson(path, bytes.toString("utf8"));
   return bytes;
 }
 

@@ -3,6 +3,7 @@ import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { readFileSync } from "node:fs";
 import { BuildError } from "../toolchain/index.ts";
 import { buildCommand } from "./commands/build.ts";
+import { checkCommand } from "./commands/check.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { newCommand } from "./commands/new.ts";
 import { runCommand } from "./commands/run.ts";
@@ -93,6 +94,26 @@ Examples:
   heddle run http-server --tap tap0 --config static.json`,
   )
   .action(runCommand);
+
+program
+  .command("check")
+  .summary("check a configuration")
+  .description(
+    "Finds everything that is wrong with a configuration, as the image itself would: each mistake with file, line, " +
+      "column, JSON pointer and what is allowed. What only a machine knows, its network cards, is not checked.",
+  )
+  .argument("<FILE|DIR>", "JSON, a ustar archive, or a folder with config.json and the files that it names")
+  .addOption(new Option("--appliance <NAME>", "whose configuration (default: by its section)").choices(appliances()))
+  .addHelpText(
+    "after",
+    `
+The exit status is 1 when there is a mistake.
+
+Examples:
+  heddle check configs/http-server
+  heddle check config.json && heddle run http-server --config config.json`,
+  )
+  .action(checkCommand);
 
 program
   .command("new")

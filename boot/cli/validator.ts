@@ -1,0 +1,138 @@
+// The validator of configurations: the functions with which an image reads its own (appliances/NAME/configuration.ts),
+// compiled to WebAssembly and run here, without a machine. What it accepts, an image accepts, but for what only a machine
+// knows: its network cards.
+//
+// Compiling takes some seconds and is done once: the module is kept by the hash of its sources, and `npm run images` puts it
+// into dist/, from where it is used without a compiler.
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { randomFillSync } from "node:crypto";
+import { dirname, join, relative, resolve } from "node:path";
+import { cached, hash, hashFiles } from "../toolchain/cache.ts";
+import { addHints } from "../toolchain/hints.ts";
+import { packUstar, readFolder } from "../toolchain/ustar.ts";
+import { Problem } from "./problem.ts";
+import { root } from "./services.ts";
+
+/** Sections of a configuration, and the appliance that reads each. */
+const APPLIANCES: Record<string, string> = { httpServer: "http-server" };
+const MEMORY_BASE = 0x200000;
+const ENTRY = "heddle-validator.ts";
+
+function entrySource(appliance: string): string {
+  return `import { Bundle, Bundles, loadConfiguration } from "./runtime";
+import { readConfiguration } from "./appliances/${appliance}/configuration";
+export function allocate(bytes: i32): usize {
+  return heap.alloc(bytes);
+}
+export function validate(bundle: usize, bytes: i32, embedded: usize, embeddedBytes: i32): string {
+  const bundles = new Bundles(new Bundle(bundle, bytes), new Bundle(embedded, embeddedBytes), "bundle");
+  const configuration = loadConfiguration(bundles);
+  readConfiguration(configuration, bundles, null);
+  return configuration.lines().join("\\n");
+}
+`;
+}
+
+/** The appliance that a configuration is for: the one whose section it has; else the only or the named one. */
+export function applianceOf(config: Record<string, unknown> | undefined): string {
+  const section = Object.keys(config ?? {}).find((key) => key in APPLIANCES);
+  return section ? APPLIANCES[section] : "http-server";
+}
+
+/** Where `npm run images` puts the module. */
+export const validatorFile = (appliance: string) => join(root, "dist", appliance, "validator.wasm");
+
+/** Compiles the validator of an appliance, or finds it compiled; gives its path. */
+export async function compileValidator(appliance: string): Promise<string> {
+  const stamp = `${validatorFile(appliance)}.stamp`;
+  if (existsSync(stamp) && existsSync(validatorFile(appliance))) {
+    const { sources, hash: known } = JSON.parse(readFileSync(stamp, "utf8"));
+    if (hashFiles(sources) === known) return validatorFile(appliance);
+  }
+  const asc = await import("assemblyscript/asc");
+  const sources = new Set<string>();
+  let wasm: Uint8Array | undefined;
+  let printed = "";
+  const stream = { write: (chunk: string | Uint8Array) => ((printed += chunk.toString()), true) };
+  const { error } = await asc.main(
+    [ENTRY, "--baseDir", root, "--outFile", "module.wasm", "--runtime", "stub", "--bindings", "raw"].concat([
+      ...["--memoryBase", String(MEMORY_BASE), "--noColors"],
+    ]),
+    {
+      stdout: stream as never,
+      stderr: stream as never,
+      readFile(name: string) {
+        if (name === ENTRY) return entrySource(appliance);
+        const path = resolve(root, name);
+        if (!existsSync(path)) return null;
+        sources.add(path);
+        return readFileSync(path, "utf8");
+      },
+      writeFile(name: string, contents: string | Uint8Array) {
+        if (name === "module.wasm") wasm = contents as Uint8Array;
+      },
+      listFiles: () => [],
+    },
+  );
+  if (error || !wasm) throw new Problem(addHints(printed.trim() || String(error)));
+  const out = validatorFile(appliance);
+  mkdirSync(dirname(out), { recursive: true });
+  // By way of the cache, whose files appear whole: two commands at once do not read each other's halves.
+  const made = wasm;
+  const path = await cached(hash(made), ".validator.wasm", async (file) => writeFileSync(file, made));
+  const list = [...sources, join(root, "boot/cli/validator.ts")].sort();
+  writeFileSync(out, readFileSync(path));
+  writeFileSync(stamp, JSON.stringify({ sources: list, hash: hashFiles(list) }));
+  return out;
+}
+
+/** What an image has embedded: the www/ of the appliance. */
+function embeddedBundle(appliance: string): Uint8Array {
+  const www = join(root, "appliances", appliance, "www");
+  return existsSync(www) && statSync(www).isDirectory() ? packUstar(readFolder(www, "www/")) : new Uint8Array();
+}
+
+/**
+ * Everything that is wrong with the configuration in a bundle, a line each: "NAME:LINE:COLUMN: POINTER: MESSAGE".
+ * @param name of the configuration in the lines
+ */
+export async function validate(bundle: Uint8Array, appliance: string, name: string): Promise<string[]> {
+  const module = await WebAssembly.compile(readFileSync(await compileValidator(appliance)));
+  let memory: WebAssembly.Memory;
+  const bytes = (address: number, length: number) => new Uint8Array(memory.buffer, address >>> 0, length);
+  const platform: Record<string, (...args: never[]) => unknown> = {
+    // The log goes nowhere: what it would say is not about the file.
+    consoleWrite: () => {},
+    info: () => 0n,
+    clockMonotonic: () => process.hrtime.bigint(),
+    clockWall: () => BigInt(Date.now()) * 1_000_000n,
+    random: (address: number, length: number) => randomFillSync(bytes(address, length)),
+    abort: () => {
+      throw new Error("the validator ended itself: a defect, please report it with the configuration");
+    },
+  };
+  const env: Record<string, unknown> = {};
+  for (const { name: wanted } of WebAssembly.Module.imports(module)) {
+    env[wanted] =
+      platform[wanted] ??
+      (() => {
+        throw new Error(`the validator asked for the machine's ${wanted}`);
+      });
+  }
+  const { exports } = await WebAssembly.instantiate(module, { env } as WebAssembly.Imports);
+  const { allocate, validate: run } = exports as Record<string, (...args: number[]) => number>;
+  memory = exports.memory as WebAssembly.Memory;
+  const place = (data: Uint8Array) => {
+    const at = allocate(Math.max(data.length, 1));
+    bytes(at, data.length).set(data);
+    return at;
+  };
+  const embedded = embeddedBundle(appliance);
+  const text = run(place(bundle), bundle.length, place(embedded), embedded.length) >>> 0;
+  const length = new DataView(memory.buffer).getUint32(text - 4, true);
+  const lines = Buffer.from(memory.buffer, text, length).toString("utf16le");
+  return lines ? lines.split("\n").map((line) => line.replace(/^config\.json(?=:)/, () => name)) : [];
+}
+
+/** A path as people wrote it, or shorter. */
+export const shownPath = (path: string) => (relative(".", path).startsWith("../..") ? path : relative(".", path));
