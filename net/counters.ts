@@ -64,6 +64,33 @@ export class Counters {
   icmpOutErrors: u64;
   icmpOutRedirects: u64;
   icmpOutRateLimited: u64;
+  // IPv6
+  ip6InReceives: u64;
+  ip6InHdrErrors: u64;
+  ip6InAddrErrors: u64;
+  ip6InMartians: u64;
+  ip6InUnknownProtos: u64;
+  ip6InDelivers: u64;
+  ip6OutDiscards: u64;
+  icmp6InMsgs: u64;
+  icmp6InErrors: u64;
+  icmp6InCsumErrors: u64;
+  icmp6InEchos: u64;
+  icmp6InDestUnreachs: u64;
+  icmp6InIgnored: u64;
+  icmp6InNeighborSolicits: u64;
+  icmp6InNeighborAdvertisements: u64;
+  icmp6OutMsgs: u64;
+  icmp6OutEchoReps: u64;
+  icmp6OutErrors: u64;
+  icmp6OutRateLimited: u64;
+  icmp6OutNeighborSolicits: u64;
+  icmp6OutNeighborAdvertisements: u64;
+  ndInErrors: u64;
+  ndInIgnored: u64;
+  ndDuplicates: u64;
+  mldInQueries: u64;
+  mldOutReports: u64;
   // UDP
   udpInDatagrams: u64;
   udpNoPorts: u64;
@@ -177,6 +204,32 @@ export const COUNTER_NAMES: StaticArray<string> = [
   "IcmpOutErrors",
   "IcmpOutRedirects",
   "IcmpOutRateLimited",
+  "Ip6InReceives",
+  "Ip6InHdrErrors",
+  "Ip6InAddrErrors",
+  "Ip6InMartians",
+  "Ip6InUnknownProtos",
+  "Ip6InDelivers",
+  "Ip6OutDiscards",
+  "Icmp6InMsgs",
+  "Icmp6InErrors",
+  "Icmp6InCsumErrors",
+  "Icmp6InEchos",
+  "Icmp6InDestUnreachs",
+  "Icmp6InIgnored",
+  "Icmp6InNeighborSolicits",
+  "Icmp6InNeighborAdvertisements",
+  "Icmp6OutMsgs",
+  "Icmp6OutEchoReps",
+  "Icmp6OutErrors",
+  "Icmp6OutRateLimited",
+  "Icmp6OutNeighborSolicits",
+  "Icmp6OutNeighborAdvertisements",
+  "NdInErrors",
+  "NdInIgnored",
+  "NdDuplicates",
+  "MldInQueries",
+  "MldOutReports",
   "UdpInDatagrams",
   "UdpNoPorts",
   "UdpInErrors",

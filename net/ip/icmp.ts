@@ -71,7 +71,7 @@ export class IcmpLimiter {
 let scratch: Route | null = null;
 
 // A Route that is resolved for each message: answers go to anybody.
-function scratchRoute(): Route {
+export function scratchRoute(): Route {
   let route = scratch;
   if (route == null) {
     route = newRoute();

@@ -11,7 +11,9 @@ import { isMulticast, isV4, v4 } from "./address";
 import { PacketFilter, Router } from "./hook";
 import { IcmpLimiter } from "./icmp";
 import { input4, output4, unreachable4 } from "./ipv4";
-import { MIN_MTU, PathMtus } from "./pmtu";
+import { input6, output6, unreachable6 } from "./ipv6";
+import { selectSource } from "./address-selection";
+import { MIN_MTU, MIN_MTU6, PathMtus } from "./pmtu";
 import { Reassembly } from "./reassembly";
 import { Route, RouteKind, RouteOption } from "./route";
 import { RouteEntry, RoutingTable } from "./routes";
@@ -164,6 +166,12 @@ export class Ip {
       srcLo = entry.srcLo;
     } else if (isV4(dstHi, dstLo)) {
       srcLo = this.sourceFor(iface, <u32>route.hopLo);
+    } else if (route.kind == RouteKind.UNICAST || route.kind == RouteKind.MULTICAST) {
+      const v6 = iface.v6;
+      const source = v6 != null ? selectSource(v6, dstHi, dstLo) : null;
+      if (source == null) return Errno.ENETUNREACH;
+      srcHi = source.hi;
+      srcLo = source.lo;
     }
     route.srcHi = srcHi;
     route.srcLo = srcLo;
@@ -194,7 +202,7 @@ export class Ip {
 
   /** A path's MTU, from an error that the transport has verified. True when it is lower than what was known. */
   learnMtu(hi: u64, lo: u64, mtu: u32): bool {
-    const value = max(mtu, MIN_MTU);
+    const value = max(mtu, isV4(hi, lo) ? MIN_MTU : MIN_MTU6);
     const entry = this.table.lookup(hi, lo);
     const interfaces = stackAt(this.stackId).interfaces;
     if (entry == null || entry.kind != RouteKind.UNICAST || value >= interfaces[entry.iface].mtu) return false;
@@ -225,9 +233,15 @@ export class Ip {
     input4(stackAt(this.stackId), iface, p, false);
   }
 
+  /** The same for IPv6. */
+  @inline input6(iface: Interface, p: Packet): void {
+    input6(stackAt(this.stackId), iface, p, false);
+  }
+
   /** Takes a packet that we sent to ourselves. */
   inputLocal(iface: Interface, p: Packet): void {
-    input4(stackAt(this.stackId), iface, p, true);
+    if (load<u8>(p.data) >> 4 == 6) input6(stackAt(this.stackId), iface, p, true);
+    else input4(stackAt(this.stackId), iface, p, true);
   }
 
   /**
@@ -248,12 +262,14 @@ export class Ip {
         return error;
       }
     }
-    if (p.headroom < <usize>OUTPUT_HEADROOM || !isV4(dstHi, dstLo)) {
+    if (p.headroom < <usize>OUTPUT_HEADROOM) {
       stack.counters.ipOutDiscards++;
       p.free();
       return Errno.EMSGSIZE;
     }
     const ttl = route.ttl != 0 ? <u32>route.ttl : route.kind == RouteKind.MULTICAST ? 1 : DEFAULT_TTL;
+    if (!isV4(dstHi, dstLo))
+      return output6(stack, p, route, srcHi, srcLo, dstHi, dstLo, protocol, tos, ttl);
     return output4(stack, p, route, <u32>srcLo, <u32>dstLo, protocol, tos, ttl);
   }
 
@@ -261,7 +277,8 @@ export class Ip {
    * A packet that waited for a neighbour in vain (`data` at the IP header): whoever sent it is told. Owns the packet.
    */
   unreachable(p: Packet): void {
-    unreachable4(stackAt(this.stackId), p);
+    if (load<u8>(p.data) >> 4 == 6) unreachable6(stackAt(this.stackId), p);
+    else unreachable4(stackAt(this.stackId), p);
   }
 
   /**

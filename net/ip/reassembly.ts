@@ -26,6 +26,7 @@ import {
 import { FRAGMENT_BYTES, unfragment } from "../wire/ipv6";
 import { v4 } from "./address";
 import { sendIcmpError } from "./icmp";
+import { fragmentTimeout6 } from "./icmpv6";
 
 /** RFC 1122, 3.3.2 wants 60 s or more; Linux keeps 30 s, as memory held for a sender that has gone is an attacker's. */
 const TIMEOUT_NS: i64 = 30_000_000_000;
@@ -325,6 +326,7 @@ export class Reassembly {
     const first = d.head;
     if (first != null && first.cookie == 0) {
       if (first.l3 == 0) sendIcmpError(stack, first, IcmpType.TIME_EXCEEDED, 1, 0);
+      else fragmentTimeout6(stack, first);
     }
     this.drop(d);
   }

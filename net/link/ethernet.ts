@@ -83,9 +83,21 @@ export function linkInput(stack: Stack, card: Interface, p: Packet): void {
   }
   p.iface = <u16>iface.index;
   p.drop(header);
+  // From here on offsets count from the network header.
+  if ((p.flags & PacketFlag.CHECKSUM_PENDING) != 0) {
+    if (p.csumStart < header) {
+      counters.ifInErrors++;
+      p.free();
+      return;
+    }
+    p.csumStart -= <u16>header;
+  }
   switch (type) {
     case EtherType.IPV4:
       stack.ip.input4(iface, p);
+      return;
+    case EtherType.IPV6:
+      stack.ip.input6(iface, p);
       return;
     case EtherType.ARP:
       arpInput(stack, iface, p);

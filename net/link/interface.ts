@@ -4,10 +4,12 @@
 
 import { Errno, Packet, PacketFlag } from "../../runtime";
 import { NetDevice, Offload } from "../device";
-import { formatAddress, isV4, v4, v4Mask } from "../ip/address";
+import { formatAddress, isLinkLocal, isV4, samePrefix, v4, v4Mask } from "../ip/address";
+import { Ipv6Interface } from "../ip/ipv6-interface";
 import { RouteKind } from "../ip/route";
 import { NoticeKind } from "../notice";
 import { Stack, stackAt } from "../stack";
+import { zoned } from "../wire/ipv6";
 import { Announcer } from "./announce";
 
 /** Takes UDP packets to port 68 of an interface whose address is still being looked for: the DHCP client. */
@@ -50,7 +52,13 @@ export class Interface {
   readonly vlans: Array<Interface> = [];
   /** Accept frames to any hardware address (bridges). */
   promiscuous: bool = false;
+  /** What is asked of the sources of packets that come in: a value of `ReversePath`. */
+  reversePath: u32 = 0;
+  /** Tell hosts on the link of a shorter way than through us (RFC 1812, 5.2.7.2). */
+  redirects: bool = false;
   dhcp: DhcpPort | null = null;
+  /** IPv6 of the interface, from its first address on; null: it takes no IPv6 packet. */
+  v6: Ipv6Interface | null = null;
   /** `lo` of the first IPv4 address, 0 without one: what most packets are addressed to. */
   firstV4: u64 = 0;
 
@@ -101,7 +109,13 @@ export class Interface {
    * @returns 0; EINVAL for an address no host can have or a prefix length out of range, EEXIST, ENOSPC
    */
   addAddress(hi: u64, lo: u64, bits: u32, leased: bool = false): i32 {
-    if (!isV4(hi, lo) || bits < 97 || bits > 128) return Errno.EINVAL;
+    if (!isV4(hi, lo)) {
+      if (this.addresses.length >= MAX_ADDRESSES) return Errno.ENOSPC;
+      const status = this.enable6().addGlobal(hi, lo, bits);
+      if (status == 0) this.notice(NoticeKind.ADDRESS_ADDED, hi, lo, bits);
+      return status;
+    }
+    if (bits < 97 || bits > 128) return Errno.EINVAL;
     const address = <u32>lo;
     const mask = v4Mask(bits - 96);
     const network = address & mask;
@@ -134,6 +148,25 @@ export class Interface {
     return 0;
   }
 
+  /** IPv6 of the interface, begun where it was not. */
+  enable6(): Ipv6Interface {
+    let v6 = this.v6;
+    if (v6 == null) {
+      v6 = new Ipv6Interface(this);
+      this.v6 = v6;
+      v6.start();
+    }
+    return v6;
+  }
+
+  private notice(kind: NoticeKind, hi: u64, lo: u64, bits: u32): void {
+    const notice = stackAt(this.stackId).notices.add(kind, this.index);
+    if (notice == null) return;
+    notice.hi = hi;
+    notice.lo = lo;
+    notice.bits = bits;
+  }
+
   /** Removes an address and its routes. False when there is none such. */
   removeAddress(hi: u64, lo: u64): bool {
     const entry = this.find(hi, lo);
@@ -141,6 +174,13 @@ export class Interface {
     const stack = stackAt(this.stackId);
     const ip = stack.ip;
     const bits = entry.bits;
+    if (!isV4(hi, lo)) {
+      const own = this.v6!.find(hi, lo);
+      if (own != null) this.v6!.remove(own);
+      this.addresses.splice(this.addresses.indexOf(entry), 1);
+      this.notice(NoticeKind.ADDRESS_REMOVED, hi, lo, bits);
+      return true;
+    }
     const mask = v4Mask(bits - 96);
     const network = (<u32>lo) & mask;
     ip.removeRoute(hi, lo, 128, RouteKind.LOCAL, this.index, hi, lo);
@@ -170,11 +210,31 @@ export class Interface {
 
   /** Adds the default route through `gateway`. EINVAL when it lies in none of our prefixes or is our own. */
   addGateway(hi: u64, lo: u64): i32 {
-    if (!isV4(hi, lo) || !this.onLink(<u32>lo) || this.find(hi, lo) != null) return Errno.EINVAL;
+    if (this.find(hi, lo) != null) return Errno.EINVAL;
+    if (!isV4(hi, lo)) {
+      if (this.v6 == null || !this.reaches6(hi, lo)) return Errno.EINVAL;
+      const hop = zoned(hi, this.index);
+      return stackAt(this.stackId).ip.addRoute(0, 0, 0, RouteKind.UNICAST, this.index, hop, lo, 0, 0, 0);
+    }
+    if (!this.onLink(<u32>lo)) return Errno.EINVAL;
     return stackAt(this.stackId).ip.addRoute(0, v4(0), 96, RouteKind.UNICAST, this.index, hi, lo, 0, 0, 0);
   }
 
+  // Is an IPv6 address on this link?
+  private reaches6(hi: u64, lo: u64): bool {
+    if (isLinkLocal(hi, lo)) return true;
+    const addresses = this.v6!.addresses;
+    for (let i = 0, n = addresses.length; i < n; i++) {
+      if (samePrefix(addresses[i].hi, addresses[i].lo, hi, lo, addresses[i].bits)) return true;
+    }
+    return false;
+  }
+
   removeGateway(hi: u64, lo: u64): void {
+    if (!isV4(hi, lo)) {
+      stackAt(this.stackId).ip.removeRoute(0, 0, 0, RouteKind.UNICAST, this.index, 0, 0);
+      return;
+    }
     stackAt(this.stackId).ip.removeRoute(0, v4(0), 96, RouteKind.UNICAST, this.index, 0, 0);
   }
 

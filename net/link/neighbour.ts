@@ -21,9 +21,11 @@ import { Packet, Timer } from "../../runtime";
 import { Limits, Stack, stackAt } from "../stack";
 import { EtherType, MAC_BROADCAST } from "../wire/ethernet";
 import { isV4 } from "../ip/address";
+import { selectSource } from "../ip/address-selection";
 import { askArp } from "./arp";
 import { linkOutput } from "./ethernet";
 import { Interface } from "./interface";
+import { solicit } from "./ndp";
 
 export const enum NeighbourState {
   /** In no table. */
@@ -235,7 +237,57 @@ export class Neighbours {
     entry.tries++;
     entry.asked_ns = stack.now_ns;
     stack.wheel.set(entry.timer, stack.now_ns + RETRANS_NS);
-    askArp(stack, iface, <u32>entry.lo, entry.state == NeighbourState.PROBE ? entry.mac : MAC_BROADCAST);
+    const to = entry.state == NeighbourState.PROBE ? entry.mac : MAC_BROADCAST;
+    if (isV4(entry.hi, entry.lo)) {
+      askArp(stack, iface, <u32>entry.lo, to);
+      return;
+    }
+    const v6 = iface.v6;
+    const source = v6 != null ? selectSource(v6, entry.hi, entry.lo) : null;
+    // An address that is still being checked asks nobody (RFC 4429, 3.2): the next question is a second away.
+    if (source != null && !source.tentative)
+      solicit(stack, iface, source.hi, source.lo, entry.hi, entry.lo, to);
+  }
+
+  /** The hardware address of a neighbour, 0 when it is not known. */
+  macOf(iface: u32, hi: u64, lo: u64): u64 {
+    const entry = this.find(iface, hi, lo);
+    return entry != null && entry.state >= NeighbourState.REACHABLE ? entry.mac : 0;
+  }
+
+  /**
+   * A station told its hardware address by neighbour discovery (RFC 4861, 7.2.3 and 7.2.5).
+   * @param mac 0: it did not say it
+   * @param solicited it answers a question of ours; overrides: what it says replaces what was known
+   * @param create an entry is made when there is none: the station asked for one of our addresses
+   */
+  advertised(iface: Interface, hi: u64, lo: u64, mac: u64, solicited: bool, overrides: bool, create: bool): void {
+    let entry = this.find(iface.index, hi, lo);
+    if (entry == null && create) entry = this.findOrAdd(iface.index, hi, lo);
+    if (entry == null) return;
+    const stack = stackAt(this.stackId);
+    const state = entry.state;
+    if (state < NeighbourState.REACHABLE) {
+      if (mac == 0 || (state == NeighbourState.FAILED && !create)) return;
+      entry.mac = mac;
+      entry.state = NeighbourState.STALE;
+      if (entry.timer.isSet) stack.wheel.cancel(entry.timer);
+      if (solicited) this.confirm(entry);
+      for (let p = this.shift(entry); p != null; p = this.shift(entry)) this.send(stack, iface, entry, p);
+      return;
+    }
+    const changed = mac != 0 && mac != entry.mac;
+    if (changed && !overrides) {
+      if (state == NeighbourState.REACHABLE) entry.state = NeighbourState.STALE;
+      return;
+    }
+    if (changed) entry.mac = mac;
+    if (solicited) {
+      this.confirm(entry);
+    } else if (changed) {
+      if (entry.timer.isSet) stack.wheel.cancel(entry.timer);
+      entry.state = NeighbourState.STALE;
+    }
   }
 
   /**
@@ -321,6 +373,7 @@ export class Neighbours {
     for (let n = entry.queueCount; n > 0; n--) {
       const p = this.shift(entry);
       if (p == null) break;
+      p.iface = <u16>entry.iface;
       stack.ip.unreachable(p);
     }
   }

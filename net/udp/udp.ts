@@ -19,11 +19,13 @@ import {
 } from "../../runtime";
 import { isMulticast, isUnspecified, isV4 } from "../ip/address";
 import { sendIcmpError } from "../ip/icmp";
+import { sendIcmp6Error } from "../ip/icmpv6";
 import { IcmpError, Transport } from "../ip/transport";
 import { Route } from "../ip/route";
 import { Stack } from "../stack";
 import { sumPacket, sumPseudo } from "../wire/checksum";
 import { IcmpType, IcmpUnreachable } from "../wire/icmp";
+import { Icmp6Type, Icmp6Unreachable } from "../wire/icmpv6";
 import { Protocol } from "../wire/ipv4";
 import { emitUdp, UDP_BYTES, UDP_CHECKSUM, udpChecksum, udpDst, udpLength, udpSrc } from "../wire/udp";
 import { costOf, DEFAULT_RECEIVE_BYTES, SOCKET_BYTES, UdpEvent, UdpFlag, UdpEndpoint } from "./endpoint";
@@ -337,6 +339,7 @@ export class Udp extends Transport {
     if (s == null) {
       counters.udpNoPorts++;
       if (isV4(dstHi, dstLo)) sendIcmpError(this.stack, p, IcmpType.UNREACHABLE, IcmpUnreachable.PORT, 0);
+      else sendIcmp6Error(this.stack, p, Icmp6Type.UNREACHABLE, Icmp6Unreachable.PORT, 0);
       p.free();
       return;
     }

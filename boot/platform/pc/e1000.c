@@ -9,7 +9,7 @@
 enum { CTRL = 0x00, STATUS = 0x08, EEPROM_READ = 0x14, ADDRESS_LOW = 0x5400, ADDRESS_HIGH = 0x5404, ICR = 0xC0, IMS = 0xD0, IMC = 0xD8, RCTL = 0x100, TCTL = 0x400, TIPG = 0x410, RDBAL = 0x2800,
   RDBAH = 0x2804, RDLEN = 0x2808, RDH = 0x2810, RDT = 0x2818, TDBAL = 0x3800, TDBAH = 0x3804, TDLEN = 0x3808, TDH = 0x3810, TDT = 0x3818 };
 enum { CTRL_RESET = 1 << 26, CTRL_WRITABLE = 1 << 0 | 1 << 5 | 1 << 6 };  // full duplex, speed detection, link up
-enum { RCTL_ENABLE = 1 << 1, RCTL_BROADCAST = 1 << 15, RCTL_STRIP_CRC = 1 << 26 };  // size 2,048: BSIZE and BSEX are 0
+enum { RCTL_ENABLE = 1 << 1, RCTL_ALL_GROUPS = 1 << 4, RCTL_BROADCAST = 1 << 15, RCTL_STRIP_CRC = 1 << 26 };  // size 2,048: BSIZE and BSEX are 0
 enum { TCTL_ENABLE = 1 << 1, TCTL_PAD = 1 << 3, TCTL_COLLISIONS = 0x0F << 4 | 0x40 << 12, TIPG_IEEE = 0x0060200A };
 enum { INTERRUPT_TX = 1 << 0, INTERRUPT_LINK = 1 << 2, INTERRUPT_RX_LOW = 1 << 4, INTERRUPT_OVERRUN = 1 << 6, INTERRUPT_RX = 1 << 7 };
 enum { EEPROM_START = 1, EEPROM_DONE = 1 << 4, EEPROM_POLLS = 1000, ADDRESS_VALID = 1u << 31 };
@@ -82,7 +82,7 @@ void e1000_ring_start(struct device* d, struct ring* ring) {
   store(d, base + (RDH - RDBAL), 0);
   store(d, base + (RDT - RDBAL), 0);
   if (receive) {
-    store(d, RCTL, RCTL_ENABLE | RCTL_BROADCAST | RCTL_STRIP_CRC);
+    store(d, RCTL, RCTL_ENABLE | RCTL_ALL_GROUPS | RCTL_BROADCAST | RCTL_STRIP_CRC);
   } else {
     store(d, TIPG, TIPG_IEEE);
     store(d, TCTL, TCTL_ENABLE | TCTL_PAD | TCTL_COLLISIONS);
