@@ -1,0 +1,2 @@
+// SipHash, the keyed hash of tables that a peer can fill, for what lies in net/.
+export { sipHash } from "../runtime";
