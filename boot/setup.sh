@@ -29,7 +29,7 @@ fi
 needed="clang:clang ld.lld:lld llvm-objcopy:llvm qemu-system-x86_64:qemu-system-x86 ip:iproute2"
 if [ "${1-}" = --test ]; then
   needed="$needed qemu-img:qemu-utils bochs:bochs valgrind:valgrind gdb:gdb chromium:chromium tcpdump:tcpdump
-    dnsmasq:dnsmasq-base curl:curl ping:iputils-ping setpriv:util-linux"
+    dnsmasq:dnsmasq-base nmap:nmap traceroute:traceroute curl:curl ping:iputils-ping setpriv:util-linux"
 fi
 missing=
 for pair in $needed; do

@@ -9,7 +9,7 @@
 // part, every card asks for an address by DHCP.
 
 import { Card, JsonKind, Section } from "../runtime";
-import { formatAddress, isV4, ParsedAddress, parseAddress, samePrefix, v4Mask } from "./ip/address";
+import { formatAddress, isLinkLocal, isV4, parseAddress, ParsedAddress, samePrefix, v4Mask } from "./ip/address";
 import { formatMac } from "./wire/ethernet";
 
 /** Addresses of one interface. */
@@ -278,7 +278,13 @@ function overlap(taken: Array<Taken>, name: string, address: ParsedAddress): str
 
 /** What an address and prefix must be to be an interface's; empty when they are. */
 function hostMistake(address: ParsedAddress): string {
-  if (!isV4(address.hi, address.lo)) return "usable in this version of the image, which speaks IPv4 only";
+  if (!isV4(address.hi, address.lo)) {
+    if (address.prefix == 0) return "in a usable prefix: its length is from 1 to 128";
+    const group = address.hi >> 56 == 0xff;
+    const local = address.hi == 0 && address.lo <= 1;
+    if (isLinkLocal(address.hi, address.lo)) return "a global address: that of the link is taken by itself";
+    return group || local ? "an address that a host can have" : "";
+  }
   const bits = <u32>(address.prefix - 96);
   const mask = v4Mask(bits);
   const host = (<u32>address.lo) & ~mask;
@@ -302,15 +308,22 @@ function readGateways(section: Section, settings: InterfaceSettings): void {
       source.wrong(nodes[i], wanted);
       continue;
     }
-    if (i > 0) {
-      source.fail(nodes[i], "only one gateway for each interface in this version of the image");
+    const v4 = isV4(gateway.hi, gateway.lo);
+    let second = false;
+    for (let k = 0; k < settings.gateways.length; k++) {
+      const other = parseAddress(settings.gateways[k]);
+      if (isV4(other.hi, other.lo) == v4) second = true;
+    }
+    if (second) {
+      source.fail(nodes[i], "only one gateway for each interface and version of IP in this version of the image");
       continue;
     }
     let reachable = false;
     let own = false;
     for (let k = 0; k < settings.addresses.length; k++) {
       const address = parseAddress(settings.addresses[k]);
-      if (!address.ok) continue;
+      if (!address.ok || isV4(address.hi, address.lo) != v4) continue;
+      if (isLinkLocal(gateway.hi, gateway.lo)) reachable = true;
       if (samePrefix(address.hi, address.lo, gateway.hi, gateway.lo, <u32>address.prefix)) reachable = true;
       if (address.hi == gateway.hi && address.lo == gateway.lo) own = true;
     }

@@ -2,6 +2,8 @@
 // so that
 // everything above the IP layer handles one kind. Classes of addresses (RFC 6890), text (RFC 4291, RFC 5952, CIDR).
 
+import { unzoned } from "../wire/ipv6";
+
 /** `lo` of ::ffff:0.0.0.0; `hi` is 0. */
 export const V4_PREFIX: u64 = 0xffff00000000;
 
@@ -210,6 +212,8 @@ export function formatAddress(hi: u64, lo: u64): string {
       (a & 255).toString()
     );
   }
+  // An address of a link carries the number of its interface, which is nobody else's business (wire/ipv6.ts).
+  hi = unzoned(hi);
   // The longest run of at least two zero groups, the first of equals, becomes "::" (RFC 5952, 4.2).
   let best = -1;
   let bestCount = 1;

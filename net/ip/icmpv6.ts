@@ -219,8 +219,7 @@ export function sendIcmp6Error(stack: Stack, p: Packet, type: u32, code: u32, re
   const dstHi = zoned(loadHi(h + IPV6_DST), p.iface);
   const dstLo = loadLo(h + IPV6_DST);
   const toAll = (p.flags & (PacketFlag.LINK_BROADCAST | PacketFlag.LINK_MULTICAST)) != 0 || dstHi >> 56 == 0xff;
-  const toGroups =
-    type == Icmp6Type.TOO_BIG || (type == Icmp6Type.PARAMETER_PROBLEM && code == Icmp6Parameter.OPTION);
+  const toGroups = type == Icmp6Type.TOO_BIG || (type == Icmp6Type.PARAMETER_PROBLEM && code == Icmp6Parameter.OPTION);
   if ((toAll && !toGroups) || (srcHi | srcLo) == 0 || srcHi >> 56 == 0xff) return;
   const l4 = findTransport(h, p.len, IPV6_BYTES, ipv6Next(h));
   if (l4 != 0 && walkType == Protocol.ICMPV6 && isErrorOrRedirect(load<u8>(h + l4))) return;

@@ -41,18 +41,7 @@ export function fragment6(
       return Errno.ENOBUFS;
     }
     const at = f.push(header);
-    emitIpv6(
-      at,
-      trafficClass,
-      0,
-      FRAGMENT_BYTES + bytes,
-      NextHeader.FRAGMENT,
-      hopLimit,
-      srcHi,
-      srcLo,
-      dstHi,
-      dstLo,
-    );
+    emitIpv6(at, trafficClass, 0, FRAGMENT_BYTES + bytes, NextHeader.FRAGMENT, hopLimit, srcHi, srcLo, dstHi, dstLo);
     emitFragment(at + IPV6_BYTES, protocol, offset | (offset + bytes < payload ? 1 : 0), id);
     f.iface = p.iface;
     counters.ipFragCreates++;

@@ -42,7 +42,7 @@ export function walkHeaders(stack: Stack, p: Packet): bool {
   for (let n: u32 = 0; isExtension(type); n++) {
     if (type == NextHeader.HOP_BY_HOP && at != IPV6_BYTES) break;
     if (n == MAX_HEADERS || !p.pull(at + 8)) return false;
-    const bytes = ((<u32>load<u8>(p.data + at, 1)) + 1) << 3;
+    const bytes = (<u32>load<u8>(p.data + at, 1) + 1) << 3;
     if (!p.pull(at + bytes)) return false;
     if (type == NextHeader.ROUTING) {
       if (load<u8>(p.data + at, 3) != 0) return parameter(stack, p, Icmp6Parameter.HEADER, at + 2);
@@ -107,7 +107,7 @@ export function findTransport(at: usize, bytes: u32, offset: u32, type: u32): u3
       type = load<u8>(at + offset);
       offset += 8;
     } else if (isExtension(type)) {
-      const length = ((<u32>load<u8>(at + offset, 1)) + 1) << 3;
+      const length = (<u32>load<u8>(at + offset, 1) + 1) << 3;
       type = load<u8>(at + offset);
       offset += length;
     } else {

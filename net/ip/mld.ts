@@ -144,18 +144,7 @@ export class Mld {
     store<u32>(alert, 0x00010000, 4);
     const payload = p.totalLen;
     const header = p.push(IPV6_BYTES);
-    emitIpv6(
-      header,
-      0,
-      0,
-      payload,
-      NextHeader.HOP_BY_HOP,
-      1,
-      srcHi,
-      srcLo,
-      0xff02000000000000,
-      ALL_MLD2_ROUTERS_LO,
-    );
+    emitIpv6(header, 0, 0, payload, NextHeader.HOP_BY_HOP, 1, srcHi, srcLo, 0xff02000000000000, ALL_MLD2_ROUTERS_LO);
     stack.counters.icmp6OutMsgs++;
     stack.counters.mldOutReports++;
     linkOutput(stack, iface, p, 0x333300000016, EtherType.IPV6);

@@ -65,11 +65,11 @@ export function ndpInput(
   if (!solicitation) {
     counters.icmp6InNeighborAdvertisements++;
     // An answer to a group answers nobody's question (RFC 4861, 7.1.2).
-    if (group && (flags & <u32>NdFlag.SOLICITED) != 0) counters.ndInErrors++;
+    if (group && (flags & (<u32>NdFlag.SOLICITED)) != 0) counters.ndInErrors++;
     else if (own != null) v6.claimed(own, mac);
     else {
-      const solicited = (flags & <u32>NdFlag.SOLICITED) != 0;
-      stack.neighbours.advertised(iface, hi, lo, mac, solicited, (flags & <u32>NdFlag.OVERRIDE) != 0, false);
+      const solicited = (flags & (<u32>NdFlag.SOLICITED)) != 0;
+      stack.neighbours.advertised(iface, hi, lo, mac, solicited, (flags & (<u32>NdFlag.OVERRIDE)) != 0, false);
     }
     return;
   }
@@ -87,7 +87,7 @@ export function ndpInput(
   // Without its hardware address anywhere the question is answered when it comes again, to all.
   if (known == 0) return;
   // An address that may still turn out to be taken overrides nobody's entry (RFC 4429, 3.3).
-  const answer = <u32>NdFlag.SOLICITED | (own.tentative ? 0 : <u32>NdFlag.OVERRIDE);
+  const answer = (<u32>NdFlag.SOLICITED) | (own.tentative ? 0 : <u32>NdFlag.OVERRIDE);
   advertise(stack, iface, hi, lo, srcHi, srcLo, known, answer);
 }
 

@@ -10,6 +10,7 @@ import { Stack } from "../stack";
 import { finish, sumPacket, sumPseudo } from "../wire/checksum";
 import { ETHERNET_BYTES, VLAN_TAG_BYTES } from "../wire/ethernet";
 import { ipv4Dst, ipv4Fragment, ipv4Id, ipv4Src, Protocol, rewriteIpv4 } from "../wire/ipv4";
+import { IPV6_BYTES, IPV6_DST, IPV6_SRC, loadHi, loadLo, setIpv6Payload } from "../wire/ipv6";
 import { Interface } from "./interface";
 
 const TCP_BYTES: u32 = 20;
@@ -45,15 +46,18 @@ function cutTcp(stack: Stack, iface: Interface, p: Packet): void {
   const l4: u32 = p.csumStart;
   const size: u32 = p.gsoSize;
   const header = l4 + tcpHeaderBytes(p, l4);
-  if (size == 0 || header > p.len || (p.flags & PacketFlag.GSO_TCP4) == 0) {
+  if (size == 0 || header > p.len) {
     stack.counters.ifOutDiscards++;
     p.free();
     return;
   }
   const l3 = iface.vlan == 0 ? ETHERNET_BYTES : ETHERNET_BYTES + VLAN_TAG_BYTES;
   const ip = p.data + l3;
-  const srcLo = v4(ipv4Src(ip));
-  const dstLo = v4(ipv4Dst(ip));
+  const v6 = (p.flags & PacketFlag.GSO_TCP6) != 0;
+  const srcHi = v6 ? loadHi(ip + IPV6_SRC) : 0;
+  const srcLo = v6 ? loadLo(ip + IPV6_SRC) : v4(ipv4Src(ip));
+  const dstHi = v6 ? loadHi(ip + IPV6_DST) : 0;
+  const dstLo = v6 ? loadLo(ip + IPV6_DST) : v4(ipv4Dst(ip));
   const id = ipv4Id(ip);
   const fragment = ipv4Fragment(ip);
   const payload = p.totalLen - header;
@@ -74,7 +78,8 @@ function cutTcp(stack: Stack, iface: Interface, p: Packet): void {
       s.free();
       break;
     }
-    rewriteIpv4(s.data + l3, header - l3 + bytes, (id + n) & 0xffff, fragment);
+    if (v6) setIpv6Payload(s.data + l3, header - l3 - IPV6_BYTES + bytes);
+    else rewriteIpv4(s.data + l3, header - l3 + bytes, (id + n) & 0xffff, fragment);
     const tcp = s.data + l4;
     store<u32>(tcp, bswap<u32>(seq + done), TCP_SEQ);
     let f = flags;
@@ -82,7 +87,7 @@ function cutTcp(stack: Stack, iface: Interface, p: Packet): void {
     if (n > 0) f &= ~TCP_CWR;
     store<u8>(tcp, f, TCP_FLAGS);
     const segment = header - l4 + bytes;
-    store<u16>(tcp, <u16>sumPseudo(0, srcLo, 0, dstLo, Protocol.TCP, segment), TCP_CHECKSUM);
+    store<u16>(tcp, <u16>sumPseudo(srcHi, srcLo, dstHi, dstLo, Protocol.TCP, segment), TCP_CHECKSUM);
     s.csumStart = <u16>l4;
     s.csumOffset = <u16>TCP_CHECKSUM;
     if (inDevice) s.flags = PacketFlag.CHECKSUM_PARTIAL;
