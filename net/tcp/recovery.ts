@@ -59,9 +59,7 @@ export function recoveryAck(
     renoDetect(tcp, c, r.acked);
   }
   const newlyLost = c.lost_bytes > lost;
-  if (c.lost_bytes > 0 && c.recovery < Recovery.FAST) {
-    if (c.probe_start == c.probe_end || !probeLost(tcp, c)) enterFast(tcp, c);
-  }
+  lossFound(tcp, c);
 
   if (c.recovery == Recovery.FAST) {
     reduceRate(c, r.delivered, newlyLost);
@@ -104,8 +102,15 @@ function markHead(tcp: TcpCore, c: Connection): void {
   segmentMarkLost(c, s);
 }
 
-/** The beginning of fast recovery. */
-export function enterFast(tcp: TcpCore, c: Connection): void {
+/** Begins fast recovery when something counts as lost, unless it is only a probe of the path's MTU. True when it begins. */
+export function lossFound(tcp: TcpCore, c: Connection): bool {
+  if (c.lost_bytes == 0 || c.recovery >= Recovery.FAST) return false;
+  if (c.probe_start != c.probe_end && probeLost(tcp, c)) return false;
+  enterFast(tcp, c);
+  return true;
+}
+
+function enterFast(tcp: TcpCore, c: Connection): void {
   reduce(tcp, c);
   c.recovery = Recovery.FAST;
   c.prr_delivered = 0;
@@ -195,6 +200,8 @@ function undo(tcp: TcpCore, c: Connection): void {
   c.dupacks = 0;
   c.clear(Flag.FRTO);
   c.set(Flag.REORDERING);
+  // What was acknowledged was no retransmission: its time says nothing of what was sent before it.
+  c.rack_ns = 0;
   let sNext: Segment | null = null;
   for (let s: Segment | null = c.seg_tail; s != null; s = sNext) {
     sNext = s.prev;

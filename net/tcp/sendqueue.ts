@@ -10,7 +10,7 @@
 // 1. Bytes once queued never change or move: slices of them may be on their way through a device. Appending writes behind them.
 // 2. snd_end - snd_una <= MAX_QUEUED, so that sequence comparisons hold.
 
-import { allocPacket, BUFFER_DATA_BYTES, MAX_SLICES, Packet } from "../../runtime";
+import { allocPacket, MAX_SLICES, Packet } from "../../runtime";
 import { Connection } from "./connection";
 import { TcpCore } from "./core";
 import { seqLe } from "./seq";
@@ -141,6 +141,3 @@ export function addQueueSlices(p: Packet, q: Packet | null, seq: u32, bytes: u32
   }
   return bytes - left;
 }
-
-/** Most bytes that copied data can put into one segment: each of its slices is a buffer. */
-export const COPIED_SEGMENT_BYTES: u32 = <u32>BUFFER_DATA_BYTES * (MAX_SLICES - 1);

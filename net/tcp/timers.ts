@@ -10,7 +10,7 @@ import { Connection, Flag, isSynchronised, Recovery, RtxMode, State } from "./co
 import { output, sendProbe, sendReset, sendSyn, sendTailProbe, sendWindowProbe } from "./output";
 import { pathSuspect } from "./pathmtu";
 import { rackDetect } from "./rack";
-import { enterFast, enterLoss } from "./recovery";
+import { enterLoss, lossFound } from "./recovery";
 import { rtoNs, RTO_MAX_US } from "./rtt";
 import { coreAt, TcpCore } from "./core";
 
@@ -152,10 +152,7 @@ function tailTimeout(tcp: TcpCore, c: Connection): void {
 
 function reorderTimeout(tcp: TcpCore, c: Connection): void {
   const left = rackDetect(c, tcp.stack.now_ns);
-  if (c.lost_bytes > 0 && c.recovery < Recovery.FAST) {
-    enterFast(tcp, c);
-    c.cwnd = c.pipe + c.mss;
-  }
+  if (lossFound(tcp, c)) c.cwnd = c.pipe + c.mss;
   output(tcp, c);
   if (c.state == State.CLOSED) return;
   if (left > 0) armReorder(tcp, c, left);
