@@ -2,9 +2,12 @@
 export * from "./errors";
 export {
   BundleSource,
+  callable,
   clockMonotonic,
   clockWall,
   consoleWrite,
+  coreState,
+  CoreState,
   DeviceKind,
   devCount,
   devKind,
@@ -44,3 +47,4 @@ export * from "./json/index";
 export * from "./config/index";
 export * from "./crypto/index";
 export { collectAtSwitch, collectNow, stressing } from "./memory/collector";
+export * from "./cores/index";

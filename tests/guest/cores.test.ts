@@ -2,11 +2,14 @@
 // and SIPI, each with an instance of its own. The service prints a line for each thing that must hold.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
-import { qemuArguments, stopStatus, type Machine } from "../../boot/cli/qemu.ts";
-import { elfImage } from "./lib/machine.ts";
+import { qemuArguments, stopStatus, type Machine as Kind } from "../../boot/cli/qemu.ts";
+import { elfImage, Machine } from "./lib/machine.ts";
 
-async function run(machine: Machine, cpus: number, memory_mib: number): Promise<{ status: number; console: string }> {
+async function run(machine: Kind, cpus: number, memory_mib: number): Promise<{ status: number; console: string }> {
   const kernel = await elfImage("tests/runtime/services/cores", "tests/cores");
   const args = qemuArguments({
     ...{ machine, nic: "virtio", boot: { kernel }, kvm: false, cpus, memory_bytes: memory_mib << 20 },
@@ -38,4 +41,24 @@ test("a machine with too little memory for its CPUs uses fewer of them and says 
   const { console } = await run("q35", 4, 32);
   assert.match(console, /heddle: 2 of 4 CPUs are used: each needs 12 MiB of memory/);
   assert.match(console, /2 of 2 cores are up/);
+});
+
+test("two idle CPUs get no interrupt at all, neither timer nor wake-up", async () => {
+  const elf = await elfImage("tests/guest/services/cores-idle", "tests/cores-idle");
+  const folder = mkdtempSync(join(tmpdir(), "heddle-idle-"));
+  const log = join(folder, "interrupts");
+  const machine = await Machine.qemu({ elf, machine: "q35", more: ["-smp", "2", "-d", "int", "-D", log] });
+  try {
+    await machine.until(/^idle/m);
+    const interrupts = () => readFileSync(log, "latin1").match(/Servicing hardware INT=/g)?.length ?? 0;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const before = interrupts();
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    // The start itself needed some: so the log does see them.
+    assert.ok(before >= 2, `${before} interrupts until then`);
+    assert.equal(interrupts() - before, 0);
+  } finally {
+    await machine.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

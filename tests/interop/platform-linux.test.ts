@@ -165,7 +165,11 @@ describe("what a person can act on", () => {
       message: /nix0: no such interface; `ip link` lists them/,
     },
     { name: "an interface that is no TAP", args: ["--tap", "lo"], message: /lo: is not a TAP device/ },
-    { name: "more cores than there are yet", args: ["--cpus", "2"], message: /--cpus 2: .* use --cpus 1/ },
+    {
+      name: "more cores than an image can use",
+      args: ["--cpus", "65"],
+      message: /--cpus 65: not a number of cores from 1 to 64/,
+    },
     { name: "a size that is none", args: ["--memory", "lots"], message: /--memory lots: not a size like 64MiB/ },
     { name: "a multicast MAC", args: ["--tap", "t0", "--mac", "01:00:00:00:00:01"], message: /multicast/ },
     { name: "a bundle that is a directory", args: ["--config", "/"], message: /is a directory; pack it: tar/ },

@@ -98,6 +98,7 @@ void faults_install(void);
 void faults_stack(void);           // of the calling thread
 void signals_install(void);
 void wait_init(struct core* core); // before its thread runs
+void wait_thread(void);            // on the thread itself
 void wait_for_start(struct core* core);
 void threads_create(void);         // of the other cores; they wait until coresStart
 extern __thread struct core* host_self;

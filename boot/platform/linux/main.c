@@ -128,5 +128,6 @@ int main(int argc, char** argv) {
   confine_drop_privileges();
   threads_create();
   if (options.seccomp) confine_system_calls();
+  wait_thread();
   core_main(host_core);
 }

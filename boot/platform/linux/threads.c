@@ -27,6 +27,7 @@ static void* run(void* argument) {
   struct core* core = argument;
   host_self = core;
   faults_stack();
+  wait_thread();
   __atomic_fetch_add(&ready, 1, __ATOMIC_RELEASE);
   wait_for_start(core);
   core_main(core);

@@ -58,6 +58,12 @@ void wait_init(struct core* core) {
   if (core_count > 1 && (wakers[core->number] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0) fail("no eventfd for a core");
 }
 
+// Stores what is zero anyway: valgrind does not know that a thread's memory begins so.
+void wait_thread(void) {
+  host_polled = false;
+  last_poll_ns = 0;
+}
+
 void core_interrupt(struct core* core) {
   u64 one = 1;
   if (write(wakers[core->number], &one, sizeof one) < 0) return;  // full: it is readable already
