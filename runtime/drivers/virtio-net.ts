@@ -34,6 +34,8 @@ const F_CSUM: u64 = 1 << 0;
 const F_GUEST_CSUM: u64 = 1 << 1;
 const F_MTU: u64 = 1 << 3;
 const F_MAC: u64 = 1 << 5;
+const F_GUEST_TSO4: u64 = 1 << 7;
+const F_GUEST_TSO6: u64 = 1 << 8;
 const F_HOST_TSO4: u64 = 1 << 11;
 const F_HOST_TSO6: u64 = 1 << 12;
 const F_MRG_RXBUF: u64 = 1 << 15;
@@ -91,13 +93,12 @@ export class VirtioNet extends Card {
   /** Brings the card up. @returns 0, or EIO, ENODEV, ENOMEM */
   open(): i32 {
     const virtio = this.virtio;
-    // Not GUEST_TSO4/6: frames of up to 64 KiB (5.1.6.3.1) are 40 of our buffers, more than a packet has slices, and what
-    // does not fit is lost. Without them the device's side cuts large segments.
     let wanted = F_CSUM | F_GUEST_CSUM | F_MTU | F_MAC | F_HOST_TSO4 | F_HOST_TSO6;
     wanted |= F_MRG_RXBUF | F_ANY_LAYOUT | F_EVENT_IDX | F_VERSION_1;
     if (virtio.transport == Transport.VIRTIO_PCI_LEGACY || virtio.transport == Transport.VIRTIO_MMIO_LEGACY)
       wanted &= ~F_VERSION_1;
-    if (!virtio.negotiate(wanted)) return Errno.EIO;
+    // Frames of up to 64 KiB (5.1.6.3.1) come only in mergeable buffers: a packet has slices for all of them.
+    if (!virtio.negotiate(wanted, F_GUEST_TSO4 | F_GUEST_TSO6, F_MRG_RXBUF | F_GUEST_CSUM)) return Errno.EIO;
     this.headerBytes = virtio.features & (F_VERSION_1 | F_MRG_RXBUF) ? 12 : 10;
     this.anyLayout = (virtio.features & (F_VERSION_1 | F_ANY_LAYOUT)) != 0;
 

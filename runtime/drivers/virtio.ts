@@ -31,12 +31,14 @@ export class Virtio {
 
   /**
    * Steps 1 to 6 of the initialisation: agrees on what is both offered and wanted.
+   * @param dependent wanted only from a device that offers all of `base` too
    * @returns false when the device does not accept it
    */
-  negotiate(wanted: u64): bool {
+  negotiate(wanted: u64, dependent: u64 = 0, base: u64 = 0): bool {
     this.setStatus(STATUS_ACKNOWLEDGE);
     this.setStatus(STATUS_ACKNOWLEDGE | STATUS_DRIVER);
-    const features = this.offered() & wanted;
+    const offered = this.offered();
+    const features = offered & ((offered & base) == base ? wanted | dependent : wanted);
     if (!this.accept(features)) {
       this.setStatus(STATUS_FAILED);
       return false;

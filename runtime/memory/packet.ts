@@ -2,15 +2,16 @@
 //
 //   a buffer, 2 KiB of this core's slice of the pool
 //   +----------------------+-----------------+---------------------------------+
-//   | Packet (256 bytes)   | headroom        | linear part: data .. data + len |
+//   | Packet (400 bytes)   | headroom        | linear part: data .. data + len |
 //   +----------------------+-----------------+---------------------------------+
 //          slices[0..n): further bytes of the same packet, in other buffers or in the read-only content region
 //
 // Invariants
 // 1. A packet's bytes are its linear part followed by its slices, in order. Headers always lie in the linear part: the
 //    receive path pulls them there (`pull`) before anything parses them.
-// 2. A slice that lies in a buffer holds one reference on that buffer's packet (`owner`); one in the content region has
-//    owner 0. `free` drops the packet's own reference; the buffer returns to the pool with the last one.
+// 2. A slice that lies in a buffer holds one reference on that buffer's packet, its owner, which masking its address finds;
+//    one in the content region has none. `free` drops the packet's own reference; the buffer returns to the pool with the
+//    last one.
 // 3. The pool never grows. `alloc` returns null when it is empty, and the caller sheds load and counts it.
 // 4. Only the core that owns the slice of the pool allocates from it and returns buffers to it.
 
@@ -19,13 +20,13 @@ import { info, Info } from "../platform";
 /** Bytes of a buffer, with its Packet. A power of two: the Packet of an address in a buffer is found by masking. */
 export const BUFFER_BYTES: usize = 2048;
 /** Bytes of a buffer before its data area. */
-export const PACKET_META_BYTES: usize = 256;
+export const PACKET_META_BYTES: usize = 400;
 /** Bytes that a buffer can hold. */
 export const BUFFER_DATA_BYTES: usize = BUFFER_BYTES - PACKET_META_BYTES;
 /** Room kept in front of a frame for the device's header (virtio-net: 12 bytes) and headers added on the way. */
-export const HEADROOM_BYTES: usize = 128;
-/** Slices that a packet can have: 17 carry a TSO segment of 64 KiB in pages of 4 KiB less one, as in Linux; 15 fit. */
-export const MAX_SLICES: u32 = 15;
+export const HEADROOM_BYTES: usize = 96;
+/** Slices that a packet can have: with them the largest frame that a card can give or take, 65,553 bytes, fits receive buffers. */
+export const MAX_SLICES: u32 = 41;
 
 /** Bits of `Packet.flags`. */
 export const enum PacketFlag {
@@ -67,7 +68,8 @@ export class Packet {
   iface: u16;
   /** VLAN tag control information as received, or 0. */
   vlanTci: u16;
-  reserved: u16;
+  /** IP: joined from fragments, the largest of which had so many bytes; 0: it came whole. */
+  fragmentBytes: u16;
   /** Offsets from `data` of the network and transport headers, set by the parser. */
   l3: u16;
   l4: u16;
@@ -122,26 +124,31 @@ export class Packet {
 
 
   @inline sliceLen(i: u32): u32 {
-    return load<u32>(changetype<usize>(this) + SLICES + i * SLICE_BYTES, 4);
+    return load<u32>(changetype<usize>(this) + SLICES + i * SLICE_BYTES, 4) & ~OWNED;
   }
 
 
   @inline sliceOwner(i: u32): Packet | null {
-    return changetype<Packet | null>(<usize>load<u32>(changetype<usize>(this) + SLICES + i * SLICE_BYTES, 8));
+    const at = changetype<usize>(this) + SLICES + i * SLICE_BYTES;
+    return load<u32>(at, 4) & OWNED ? packetOf(<usize>load<u32>(at)) : null;
   }
 
   /**
-   * Adds bytes that lie elsewhere. `owner` is the packet in whose buffer they are (it gets a reference), or null for the content
-   * region. False when the packet has no slice left.
+   * Adds bytes that lie elsewhere, fewer than 2^31. `owner` is the packet in whose buffer they are (it gets a reference), or null
+   * for the content region. False when the packet has no slice left.
    */
   addSlice(address: usize, bytes: u32, owner: Packet | null): bool {
     const i = this.sliceCount;
     if (i == MAX_SLICES) return false;
     const at = changetype<usize>(this) + SLICES + i * SLICE_BYTES;
     store<u32>(at, address);
-    store<u32>(at, bytes, 4);
-    store<u32>(at, changetype<usize>(owner), 8);
-    if (owner != null) owner.refs++;
+    if (owner != null) {
+      assert(packetOf(address) == owner);
+      owner.refs++;
+      store<u32>(at, bytes | OWNED, 4);
+    } else {
+      store<u32>(at, bytes, 4);
+    }
     this.sliceCount = i + 1;
     this.totalLen += bytes;
     return true;
@@ -154,7 +161,9 @@ export class Packet {
       const i = this.sliceCount - 1;
       const len = this.sliceLen(i);
       if (len > bytes) {
-        store<u32>(changetype<usize>(this) + SLICES + i * SLICE_BYTES, len - bytes, 4);
+        // The mark of ownership stays.
+        const at = changetype<usize>(this) + SLICES + i * SLICE_BYTES;
+        store<u32>(at, load<u32>(at, 4) - bytes, 4);
         return;
       }
       bytes -= len;
@@ -174,14 +183,14 @@ export class Packet {
     while (missing > 0) {
       const at = changetype<usize>(this) + SLICES;
       const address = <usize>load<u32>(at);
-      const len = load<u32>(at, 4);
+      const len = this.sliceLen(0);
       const take = min(len, missing);
       memory.copy(this.data + this.len, address, take);
       this.len += take;
       missing -= take;
       if (take < len) {
         store<u32>(at, address + take);
-        store<u32>(at, len - take, 4);
+        store<u32>(at, load<u32>(at, 4) - take, 4);
       } else {
         const owner = this.sliceOwner(0);
         this.sliceCount--;
@@ -223,7 +232,9 @@ export class Packet {
   }
 }
 
-const SLICE_BYTES: usize = 12;
+// A slice: its address, then its length with the mark that a packet owns its bytes.
+const SLICE_BYTES: usize = 8;
+const OWNED: u32 = 1 << 31;
 const SLICES: usize = PACKET_META_BYTES - <usize>MAX_SLICES * SLICE_BYTES;
 
 let freeList: Packet | null = null;
@@ -242,6 +253,7 @@ export function initPackets(): void {
 
 /** The same for a given region: tests under V8, which has no window at the pool's place. */
 export function initPacketsAt(address: usize, bytes: usize): void {
+  assert(offsetof<Packet>() <= SLICES, "a Packet's fields reach into its slices");
   poolStart = (address + BUFFER_BYTES - 1) & ~(BUFFER_BYTES - 1);
   poolEnd = poolStart;
   freeList = null;
@@ -275,6 +287,7 @@ export function allocPacket(): Packet | null {
   p.flags = 0;
   p.gsoSize = 0;
   p.vlanTci = 0;
+  p.fragmentBytes = 0;
   p.cookie = 0;
   return p;
 }
