@@ -130,19 +130,14 @@ function readVlan(section: Section, settings: InterfaceSettings): void {
 function checkParent(root: Section, node: u32, one: InterfaceSettings, all: Array<InterfaceSettings>): void {
   if (one.parent.length == 0) return;
   const at = root.document.member(root.document.member(node, "vlan"), "parent");
-  let found = false;
-  for (let i = 0; i < all.length; i++) {
-    const other = all[i];
-    if (other.name == one.parent) {
-      found = true;
-      if (other.vlan != 0) root.source.wrong(at, "a card: it is a VLAN itself");
-    }
-    if (other == one) break;
-    if (other.parent == one.parent && other.vlan == one.vlan && one.vlan != 0)
-      root.source.fail(node, "is the same VLAN as " + '"' + other.name + '"');
+  let parent: InterfaceSettings | null = null;
+  for (let i = 0; i < all.length; i++) if (all[i].name == one.parent) parent = all[i];
+  if (parent == null) root.source.wrong(at, "an interface of this configuration");
+  else if (parent.vlan != 0 || parent == one) root.source.wrong(at, "a card: it is a VLAN itself");
+  for (let i = 0; i < all.length && all[i] != one; i++) {
+    if (all[i].parent == one.parent && all[i].vlan == one.vlan && one.vlan != 0)
+      root.source.fail(node, 'is the same VLAN as "' + all[i].name + '"');
   }
-  for (let i = 0; !found && i < all.length; i++) found = all[i].name == one.parent && all[i].vlan == 0;
-  if (!found) root.source.wrong(at, "an interface of this configuration that is a card");
 }
 
 /** The card of an interface: by `match`, else by its name. -1 when there is none, or no machine. */

@@ -125,10 +125,11 @@ function readOneListen(section: Section, node: u32): Listen | null {
     if (!object.has("port")) source.fail(node, 'needs "port"');
     let hi: u64 = 0;
     let lo: u64 = 0;
-    if (object.has("address")) {
+    const at = object.get("address");
+    if (at != 0) {
       const text = object.text("address", "", "an address");
       const address = parseAddress(text);
-      if (!address.ok || address.prefix >= 0) source.wrong(object.get("address"), 'an address such as "10.0.0.1"');
+      if (!address.ok || address.prefix >= 0) source.wrong(at, 'an address such as "10.0.0.1"');
       hi = address.hi;
       lo = address.lo;
     }

@@ -6,7 +6,7 @@
 // into dist/, from where it is used without a compiler.
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { randomFillSync } from "node:crypto";
-import { dirname, join, relative, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { cached, hash, hashFiles } from "../toolchain/cache.ts";
 import { addHints } from "../toolchain/hints.ts";
 import { packUstar, readFolder } from "../toolchain/ustar.ts";
@@ -86,6 +86,15 @@ export async function compileValidator(appliance: string): Promise<string> {
   return out;
 }
 
+const modules = new Map<string, Promise<WebAssembly.Module>>();
+
+/** The validator of an appliance, once for this process. */
+function validatorModule(appliance: string): Promise<WebAssembly.Module> {
+  const load = async () => WebAssembly.compile(readFileSync(await compileValidator(appliance)));
+  if (!modules.has(appliance)) modules.set(appliance, load());
+  return modules.get(appliance)!;
+}
+
 /** What an image has embedded: the www/ of the appliance. */
 function embeddedBundle(appliance: string): Uint8Array {
   const www = join(root, "appliances", appliance, "www");
@@ -97,7 +106,7 @@ function embeddedBundle(appliance: string): Uint8Array {
  * @param name of the configuration in the lines
  */
 export async function validate(bundle: Uint8Array, appliance: string, name: string): Promise<string[]> {
-  const module = await WebAssembly.compile(readFileSync(await compileValidator(appliance)));
+  const module = await validatorModule(appliance);
   let memory: WebAssembly.Memory;
   const bytes = (address: number, length: number) => new Uint8Array(memory.buffer, address >>> 0, length);
   const platform: Record<string, (...args: never[]) => unknown> = {
@@ -133,6 +142,3 @@ export async function validate(bundle: Uint8Array, appliance: string, name: stri
   const lines = Buffer.from(memory.buffer, text, length).toString("utf16le");
   return lines ? lines.split("\n").map((line) => line.replace(/^config\.json(?=:)/, () => name)) : [];
 }
-
-/** A path as people wrote it, or shorter. */
-export const shownPath = (path: string) => (relative(".", path).startsWith("../..") ? path : relative(".", path));

@@ -84,8 +84,9 @@ export class Section {
     if (!this.known.includes(key)) this.known.push(key);
     return this.document.member(this.node, key);
   }
+  /** Whether a key is there; makes it known too, so that what is read only when it is there is allowed when it is not. */
   has(key: string): bool {
-    return this.document.member(this.node, key) != 0;
+    return this.get(key) != 0;
   }
   /** Keys of the vocabulary that this image does not implement: an error that says so, never silently ignored. */
   notYet(keys: Array<string>): void {

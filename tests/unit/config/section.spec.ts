@@ -42,7 +42,7 @@ describe("the machine's part", () => {
     ).split("\n");
     expect(lines.length).toBe(7);
     expect(lines[0]).toBe(
-      'c:1:2: /versoin: unknown key; did you mean "version"? Allowed here: description, hostname, log, version',
+      'c:1:2: /versoin: unknown key; did you mean "version"? Allowed here: cores, description, hostname, log, version',
     );
     expect(lines[1]).toBe("c:2:13: /version: 2 is not a whole number from 1 to 1");
     expect(lines[2]).toBe(
@@ -55,7 +55,7 @@ describe("the machine's part", () => {
     expect(lines[5]).toBe(
       'c:3:42: /log/consol: unknown key; did you mean "console"? Allowed here: console, description, level, ring',
     );
-    expect(lines[6]).toBe("c:3:59: /xyz: unknown key; allowed here: description, hostname, log, version");
+    expect(lines[6]).toBe("c:3:59: /xyz: unknown key; allowed here: cores, description, hostname, log, version");
   });
   it("refuses wrong kinds", () => {
     expect(machineLines("[]")).toBe("c:1:1: a list is not an object");
