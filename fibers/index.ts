@@ -11,7 +11,7 @@ import {
   suspendUntil,
   yieldFiber,
 } from "./scheduler";
-import { Task } from "./task";
+import { nameTask, Task, TaskFlag } from "./task";
 
 export { Call, callOn } from "./call-on";
 export { Channel } from "./channel";
@@ -34,7 +34,7 @@ export class Fiber {
 
   /**
    * Waits until the fiber has ended.
-   * @returns 0, or EDEADLK for a fiber that would wait for itself
+   * @returns 0; ETRAP when a trap ended it; EDEADLK for a fiber that would wait for itself
    */
   join(): i32 {
     if (this.ended) return 0;
@@ -82,7 +82,9 @@ export function run(main: () => void): void {
   initCores();
   addSource(new Scheduler(), true);
   service = main;
-  spawnTask(runService.index, 0, 4 * DEFAULT_STACK_BYTES);
+  const main_ = spawnTask(runService.index, 0, 4 * DEFAULT_STACK_BYTES)!;
+  main_.flags = TaskFlag.ESSENTIAL;
+  nameTask(main_, "main");
   runLoop();
   exit(0);
 }

@@ -8,11 +8,14 @@
 // 1. A fiber runs until it suspends. Nothing preempts it; interrupts only set bits.
 // 2. A task is in the ready queue exactly when its state is READY.
 // 3. `current` is the task whose stack runs; null on the loop's stack. Who switches sets it before.
-// 4. A parked task is woken by whoever holds it (a wait queue, a timer, a join), once.
+// 4. A fiber that a trap has ended leaves `current` set when the loop is back: nothing else does.
+// 5. A parked task is woken by whoever holds it (a wait queue, a timer, a join), once.
 
 import {
   collectAtSwitch,
   stressing,
+  log,
+  LogLevel,
   loopNow,
   LOOP_STACK,
   panic,
@@ -22,9 +25,10 @@ import {
   stackSwitch,
   Timer,
   timers,
+  trapTaken,
   Errno,
 } from "../runtime";
-import { giveTask, takeTask, Task, TaskState } from "./task";
+import { describeTask, giveTask, labelOf, takeTask, Task, TaskState } from "./task";
 import { removeWaiter } from "./wait-queue";
 
 /** Bytes of a fiber's stack when nothing else is said. */
@@ -66,14 +70,32 @@ function fiberEntry(arg: usize): void {
   reap();
   const task = current!;
   call_indirect<void>(task.entry, arg);
+  settle(task, 0);
+  ended = task;
+  switchAway(nextReady());
+}
+
+// What every end of a fiber does: who waits for it learns how it ended.
+function settle(task: Task, result: i32): void {
   for (let joiner = task.joiners; joiner != null;) {
     const next: Task | null = joiner.nextJoiner;
-    wake(joiner, 0);
+    wake(joiner, result);
     joiner = next;
   }
   task.joiners = null;
-  ended = task;
-  switchAway(nextReady());
+}
+
+// On the loop's stack: the platform has ended the running fiber by a trap (it resumed the loop as if the fiber had switched to
+// it). It was in service code, so it is in no queue and no timer of its runs.
+function cleanUp(task: Task): void {
+  current = null;
+  trapTaken();
+  if (task.timer.isSet) timers().cancel(task.timer);
+  if (task.queue != 0) removeWaiter(task);
+  settle(task, Errno.ETRAP);
+  log(LogLevel.ERROR, "fiber " + describeTask(task) + " was ended by a trap");
+  stackFree(task.stack);
+  giveTask(task);
 }
 
 // The fiber that has just ended: whoever runs next gives its stack back.
@@ -119,9 +141,12 @@ function switchAway(task: Task | null): void {
 
 /** Makes a fiber that runs the function of that table index with `arg`; null when there is no memory for its stack. */
 export function spawnTask(entry: u32, arg: usize, stackBytes: i32): Task | null {
-  const stack = stackCreate(stackBytes, fiberEntry.index, arg);
-  if (stack < 0) return null;
   const task = takeTask();
+  const stack = stackCreate(stackBytes, fiberEntry.index, arg, labelOf(task));
+  if (stack < 0) {
+    giveTask(task);
+    return null;
+  }
   task.stack = stack;
   task.stackBytes = stackBytes;
   task.entry = entry;
@@ -195,6 +220,8 @@ export class Scheduler extends Source {
     budget = RUN_BUDGET;
     for (let task = takeReady(); task != null; task = takeReady()) {
       switchAway(task);
+      const trapped = current;
+      if (trapped != null) cleanUp(trapped);
       collectAtSwitch();
     }
     return readyCount > 0;

@@ -30,4 +30,8 @@ export const enum Errno {
   ECONNREFUSED = -111,
   EHOSTUNREACH = -113,
   ECANCELED = -125,
+  /** Who held the lock was ended by a trap: what it guards may be half changed. */
+  EOWNERDEAD = -130,
+  /** The fiber was ended by a trap. Not of POSIX. */
+  ETRAP = -200,
 }

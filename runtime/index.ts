@@ -24,6 +24,7 @@ export {
   stackCreate,
   stackFree,
   stackSwitch,
+  trapTaken,
 } from "./platform";
 export * from "./memory/packet";
 export { Timer, TimerCallback, TimerWheel, TICK_SHIFT } from "./loop/timer";

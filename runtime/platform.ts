@@ -331,10 +331,11 @@ export const LOOP_STACK: i32 = 0;
  * A stack of at least `size_bytes` with a guard below it, taken from a pool, on which `entry` is called with `arg` at the first
  * switch to it. `entry` must not return: it switches away for good.
  * @param entry index in the function table of a `(arg: usize) => void`
+ * @param label offset of what reports name the fiber by (`number` and what follows in fibers/task.ts), or 0
  * @returns the stack (above 0), or ENOMEM
  */
 @external("env", "stackCreate")
-export declare function stackCreate(size_bytes: i32, entry: i32, arg: usize): i32;
+export declare function stackCreate(size_bytes: i32, entry: i32, arg: usize, label: usize): i32;
 
 /** Gives a stack back to the pool. Not the running one. */
 @external("env", "stackFree")
@@ -343,6 +344,13 @@ export declare function stackFree(stack: i32): void;
 /** Suspends the running stack and resumes another one. Returns when somebody switches back. */
 @external("env", "stackSwitch")
 export declare function stackSwitch(stack: i32): void;
+
+/**
+ * Why the platform ended the fiber whose stack ran last (a number of boot/platform/common/core.h's `enum trap`), once; 0 when
+ * it did not. The loop's stack was resumed as if the fiber had switched to it; its own can only be freed.
+ */
+@external("env", "trapTaken")
+export declare function trapTaken(): i32;
 
 /** Handles of stacks that were ever given out: 0 to `stackCount() - 1`. */
 @external("env", "stackCount")

@@ -155,7 +155,7 @@ function isCurrent(out: string, kind: string): boolean {
 
 // Where every function that a module may import is named.
 function platformHeaders(): string {
-  const paths = ["common/platform.h", "linux/inline.h", "pc/inline.h"];
+  const paths = ["common/platform.h", "common/kernel.h", "linux/inline.h", "pc/inline.h"];
   return paths.map((path) => readFileSync(join(root, "boot/platform", path), "utf8")).join("");
 }
 

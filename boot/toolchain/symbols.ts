@@ -1,6 +1,8 @@
 // The compact table of addresses and function names in the image (read by boot/platform/common/symbols.c, which has its
 // format), and the readable list beside the image.
 
+import { WRAPPERS } from "./kernel.ts";
+
 export interface Symbol {
   address: bigint;
   name: string;
@@ -12,7 +14,7 @@ export function readableName(name: string): string {
   const match = /^(?:wrap_)?w2c_heddle_(.*)$/.exec(name);
   if (!match) return name;
   const plain = match[1]!.replace(/0x([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
-  return plain.replaceAll("~lib/heddle/", "");
+  return plain.replaceAll("~lib/heddle/", "").replace(WRAPPERS, "");
 }
 
 /** The functions in `llvm-nm --numeric-sort` output, one for each address; the last entry marks the end of the text. */

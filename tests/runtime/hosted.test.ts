@@ -31,6 +31,16 @@ test("every primitive of fibers/ does what it says", async () => {
   assert.equal(status, 0);
 });
 
+test("a trap ends the fiber that it happened in, and nothing else", async () => {
+  const { status, output } = await runService("traps");
+  assert.equal(output.match(/^FAILED.*/gm), null);
+  assert.equal(output.match(/^ok /gm)?.length, 54, output);
+  assert.match(output, /^trap: abort: this always fails at main\.ts:\d+:3, on core 0, fiber 2$\n {2}at main\/aborts /m);
+  assert.doesNotMatch(output, /^panic/m);
+  assert.match(output, /^done$/m);
+  assert.equal(status, 0);
+});
+
 test("graphs of 250 fibers stay whole with a collection and poison at each suspension", async () => {
   const { status, output } = await runService("collector", { gcStress: true });
   assert.equal(output, "all graphs whole\n");

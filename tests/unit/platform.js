@@ -76,6 +76,7 @@ export function platformImports(memory) {
 
     stackCreate: () => end("stackCreate: V8 has no stacks to switch"),
     stackFree: () => {},
+    trapTaken: () => 0,
     stackCount: () => 0,
     stackScan: () => 0,
     stackSwitch: () => end("stackSwitch: V8 has no stacks to switch"),

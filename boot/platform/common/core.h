@@ -28,7 +28,9 @@ struct core {
   u32 number;
   u32 pending;             // bits set by interrupt handlers or signals, taken by the loop; atomic
   u32 running;             // the running stack (stacks.c)
-  u32 kernel_depth;        // above 0: a trap is fatal for the core
+  u32 kernel_depth;        // above 0: a trap is fatal for the core (kernel.h)
+  u64 stack_limit;         // below it the running stack has no room for the kernel (kernel.h)
+  u32 trapped;             // enum trap: why the platform ended the fiber that ran last; 0: it did not (trap.c)
   u32 heap_limit_pages;    // memory.grow refuses beyond
   u64 heap_mapped;         // linear offset up to which the heap is backed by memory; 0 before the first heap_map
   void* stacks;            // stacks.c
@@ -55,6 +57,8 @@ enum trap {
   TRAP_INDIRECT_CALL,      // a function reference of the wrong type, or none
   TRAP_STACK_OVERFLOW,
   TRAP_ABORT,              // abort() in AssemblyScript
-  TRAP_PLATFORM,           // an argument of a platform function that only a corrupted kernel can pass
+  TRAP_PLATFORM,           // an argument of a platform function that only a corrupted kernel, or a service by itself, can pass
+  TRAP_MEMORY,             // no memory for what a service allocates
+  TRAP_WATCHDOG,           // the fiber held the core for too long
   TRAP_FAULT,              // of native code, or of the machine: nothing that sandboxed code can bring about
 };

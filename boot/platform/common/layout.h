@@ -11,6 +11,9 @@
 #define MEMORY_SPAN       0x100000000ull
 #define MEMORY_RESERVE    0x300000000ull
 
+// A fiber's stack: the kernel's part is at its low end, so that a call into it always finds room (kernel.h).
+#define STACK_KERNEL_BYTES 0x4000ull
+
 #define LINEAR_NULL_BYTES 0x00200000ull
 #define LINEAR_HEAP       0x00200000ull
 #define LINEAR_HEAP_END   0x80000000ull

@@ -75,6 +75,7 @@ u32 w2c_env_callable(struct core* core, u32 function) {
 _Noreturn void core_main(struct core* core) {
   w2c_heddle* instance = instance_of(core);
   core->loop_top = __builtin_frame_address(0);
+  core->kernel_depth = 1;  // the loop is the kernel's
   wasm2c_heddle_instantiate(instance, core);
   w2c_heddle_main(instance);
   machine_exit(0);

@@ -45,10 +45,12 @@ void w2c_env_ringArm(struct core*, u32 ring, u32 index, u32 on);
 void w2c_env_devReset(struct core*, u32 dev);
 void w2c_env_irqUnmask(struct core*, u32 dev);
 
-u32 w2c_env_stackCreate(struct core*, u32 size, u32 entry, u32 arg);
+u32 w2c_env_stackCreate(struct core*, u32 size, u32 entry, u32 arg, u32 label);
 void w2c_env_stackFree(struct core*, u32 stack);
 void w2c_env_stackSwitch(struct core*, u32 stack);
 u32 w2c_env_stackCount(struct core*);
+u32 w2c_env_trapTaken(struct core*);
+void w2c_env_outOfMemory(struct core*);
 u32 w2c_env_stackScan(struct core*, u32 stack, u32 skip, u32 target, u32 capacity, u32 low, u32 high);
 
 // ---- what common/ needs from a platform, besides
@@ -70,6 +72,20 @@ _Noreturn void machine_exit(int status);
 // Runs the module on this core: instantiates it and calls its exported `main`. core->memory, heap_limit_pages and number are set;
 // the struct, the instance and the function table are zeroed memory at their places (layout.h).
 _Noreturn void core_main(struct core* core);
-// Reports `reason` with a backtrace from (pc, frame) and ends what must end. `detail`: the faulting offset, if any.
+// What a trap with this reason at (pc, frame) ends. A fiber: it is reported, and the result is what `stack_resume` continues
+// with, the loop's stack. Anything else does not return. `detail`: the faulting offset, if any.
+u64 trap_take(struct core* core, enum trap reason, u64 detail, u64 pc, u64 frame);
+// The same where C code itself found out, on the stack that trapped.
 _Noreturn void trap_report(struct core* core, enum trap reason, u64 detail, u64 pc, u64 frame);
+// Frames from (pc, frame) on, as far as they lie in [low, high).
 void print_backtrace(u64 pc, u64 frame);
+
+// stacks.c: gives the running stack up for ever and makes the loop's the running one; the loop's saved stack pointer.
+u64 stack_abandon(struct core* core);
+// Where the running stack's frames can lie.
+void stack_bounds(struct core* core, u64* low, u64* high);
+// Its label: what `stackCreate` was given; 0 for the loop's stack.
+u32 stack_label(struct core* core);
+// switch.S: continues with a stack that stack_switch has left. For handlers that rewrite a frame: entered by a jump with the
+// stack pointer as its argument.
+_Noreturn void stack_resume(u64 sp);

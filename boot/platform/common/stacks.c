@@ -2,6 +2,7 @@
 //
 //   top ------>  struct stack (this file's, at the highest address of the mapping)
 //                frames, growing down
+//   limit        below here only the kernel's: a call into it from service code checks this (kernel.h)
 //   top - size   guard: unmapped
 //
 // Handle 0 is the stack on which the loop runs. A handle is an index that sandboxed code may forge: it is checked at
@@ -10,9 +11,10 @@
 #include "wasm-rt.h"
 
 #define CHUNK 512
+#define LOOP_STACK_REACH 0x100000ull  // the loop's stack is smaller than this
 #define CHUNKS 256  // 131,072 stacks a core
 #define SIZE_CLASSES 12
-#define SMALLEST_SIZE 0x4000ull  // 16 KiB; the classes are its doublings
+#define SMALLEST_SIZE 0x8000ull  // 32 KiB; the classes are its doublings
 
 struct stack {
   u64 sp;        // saved stack pointer while suspended
@@ -20,8 +22,11 @@ struct stack {
   u32 size_class;
   u32 entry;
   u32 argument;
+  u32 label;
+  u32 depth;     // kernel_depth while suspended
+  u64 limit;     // stack_limit
   u32 next_free; // handle + 1 in the pool of its class
-  enum { STACK_FREE, STACK_NEW, STACK_SUSPENDED, STACK_RUNNING } state;
+  enum { STACK_FREE, STACK_NEW, STACK_SUSPENDED, STACK_RUNNING, STACK_ENDED } state;
 };
 
 struct stack_chunk {
@@ -80,9 +85,10 @@ static void prepare(struct core* core, struct stack* stack) {
   *--sp = 0;
   stack->sp = (u64)sp;
   stack->state = STACK_NEW;
+  stack->depth = 1;  // the entry is the kernel's
 }
 
-u32 w2c_env_stackCreate(struct core* core, u32 size, u32 entry, u32 argument) {
+u32 w2c_env_stackCreate(struct core* core, u32 size, u32 entry, u32 argument, u32 label) {
   struct stack_table* table = table_of(core);
   u32 class = 0;
   while (class < SIZE_CLASSES && (SMALLEST_SIZE << class) < size) class++;
@@ -106,11 +112,13 @@ u32 w2c_env_stackCreate(struct core* core, u32 size, u32 entry, u32 argument) {
     stack = (struct stack*)(top - sizeof(struct stack));
     stack->top = top;
     stack->size_class = class;
+    stack->limit = (u64)top - (SMALLEST_SIZE << class) + STACK_KERNEL_BYTES;
     handle = table->count++;
     table->chunks[chunk]->stacks[handle % CHUNK] = stack;
   }
   stack->entry = entry;
   stack->argument = argument;
+  stack->label = label;
   prepare(core, stack);
   return handle;
 }
@@ -128,12 +136,34 @@ void w2c_env_stackSwitch(struct core* core, u32 handle) {
   struct stack_table* table = table_of(core);
   struct stack* from = find(table, core->running);
   struct stack* to = find(table, handle);
-  if (!to || to == from || to->state == STACK_FREE) wasm_trap(TRAP_PLATFORM);
+  if (!to || to == from || to->state == STACK_FREE || to->state == STACK_ENDED) wasm_trap(TRAP_PLATFORM);
   from->state = STACK_SUSPENDED;
   to->state = STACK_RUNNING;
+  from->depth = core->kernel_depth;
   core->running = handle;
+  core->kernel_depth = to->depth;
+  core->stack_limit = to->limit;
   stack_switch(&from->sp, to->sp);
 }
+
+// The fiber is gone between two of its instructions; its callers' frames are never returned to.
+u64 stack_abandon(struct core* core) {
+  struct stack_table* table = table_of(core);
+  find(table, core->running)->state = STACK_ENDED;
+  table->loop.state = STACK_RUNNING;
+  core->running = 0;
+  core->kernel_depth = table->loop.depth;
+  core->stack_limit = 0;
+  return table->loop.sp;
+}
+
+void stack_bounds(struct core* core, u64* low, u64* high) {
+  struct stack* stack = core->running ? find(table_of(core), core->running) : NULL;
+  *high = stack ? (u64)stack : (u64)core->loop_top + 64;
+  *low = stack ? stack->limit - STACK_KERNEL_BYTES : *high - LOOP_STACK_REACH;
+}
+
+u32 stack_label(struct core* core) { return core->running ? find(table_of(core), core->running)->label : 0; }
 
 u32 w2c_env_stackCount(struct core* core) { return table_of(core)->count; }
 
@@ -144,7 +174,7 @@ u32 w2c_env_stackScan(struct core* core, u32 handle, u32 skip, u32 target, u32 c
       !core_range(target, capacity * 4, LINEAR_HEAP, core->heap_mapped)) {
     wasm_trap(TRAP_PLATFORM);
   }
-  if (stack->state == STACK_FREE) return 0;
+  if (stack->state == STACK_FREE || stack->state == STACK_ENDED) return 0;
   // Values in the heap are all that the collector looks for; nothing else on a native stack is the sandbox's to see.
   if (low < LINEAR_HEAP) low = LINEAR_HEAP;
   if (high > core->heap_mapped) high = (u32)core->heap_mapped;

@@ -12,7 +12,14 @@ stack_switch:
   push %r14
   push %r15
   mov %rsp, (%rdi)
-  mov %rsi, %rsp
+  mov %rsi, %rdi
+  .size stack_switch, . - stack_switch
+
+  .globl stack_resume
+  .type stack_resume, @function
+  // void stack_resume(u64 sp)
+stack_resume:
+  mov %rdi, %rsp
   pop %r15
   pop %r14
   pop %r13
@@ -20,7 +27,7 @@ stack_switch:
   pop %rbx
   pop %rbp
   ret
-  .size stack_switch, . - stack_switch
+  .size stack_resume, . - stack_resume
 
   .globl stack_start
   .type stack_start, @function

@@ -1,11 +1,18 @@
-// What happens when sandboxed code is stopped: the reason, a backtrace with its function names, the end.
+// What happens when sandboxed code is stopped: the reason, a backtrace with its function names, and the end of the fiber that
+// it was, or of the machine.
+//
+// Invariant: a fiber is ended only where nothing of the kernel's can be half changed (kernel.h): at depth 0, or where the
+// allocator or a platform function that the service called has refused before it changed anything. The scheduler, on the
+// loop's stack, then finds a running fiber that did not switch away, asks `trapTaken`, and cleans up.
 #include "cores.h"
+#include "kernel.h"
 #include "platform.h"
 #include "symbols.h"
 #include "text.h"
 
 #define EXIT_PANIC 70  // EX_SOFTWARE
 #define MAX_FRAMES 64
+#define FIBER_ESSENTIAL 1u  // the machine's end with it (fibers/task.ts)
 // No frame of ours is larger than 2 KiB (-Wframe-larger-than), so a step of more than this is not a frame.
 #define MAX_FRAME_BYTES 0x10000
 
@@ -19,6 +26,8 @@ static const char* const trap_names[] = {
     [TRAP_STACK_OVERFLOW] = "native stack overflow",
     [TRAP_ABORT] = "abort",
     [TRAP_PLATFORM] = "a platform function was called with arguments that the kernel never passes",
+    [TRAP_MEMORY] = "out of memory",
+    [TRAP_WATCHDOG] = "held the core for too long",
     [TRAP_FAULT] = "a fault in native code",
 };
 
@@ -38,12 +47,22 @@ static void frame_line(struct text* text, u64 pc) {
   text_string(text, "\n");
 }
 
+// Where frames may lie. Before there is a core, and on stacks of the platform's own, anywhere.
+static bool frame_within(struct core* core, u64 frame, u64 low, u64 high) {
+  return frame % 8 == 0 && frame && (!core || (frame >= low && frame + 16 <= high));
+}
+
 void print_backtrace(u64 pc, u64 frame) {
   struct text text = {.length = 0};
+  struct core* core = this_core();
+  u64 low = 0, high = 0;
+  if (core && core->loop_top) stack_bounds(core, &low, &high);
+  else core = NULL;
   for (u32 i = 0; i < MAX_FRAMES && pc; i++) {
     frame_line(&text, pc);
-    // The chain of saved frame pointers is native memory: sandboxed code cannot have changed it. Its end is a zero.
-    if (!frame || frame % 8) break;
+    // The chain of saved frame pointers is native memory: sandboxed code cannot have changed it. Its end is a zero. In the
+    // middle of a function's entry or of a switch the register may hold anything: it is checked like everything else.
+    if (!frame_within(core, frame, low, high)) break;
     u64 next = ((const u64*)frame)[0];
     pc = ((const u64*)frame)[1];
     if (next && (next <= frame || next - frame > MAX_FRAME_BYTES)) next = 0;
@@ -57,35 +76,99 @@ void w2c_env_backtrace(struct core* core) {
   print_backtrace((u64)__builtin_return_address(0), *(const u64*)__builtin_frame_address(0));
 }
 
-static _Noreturn void panic_end(struct core* core, u64 pc, u64 frame) {
-  struct text text = {.length = 0};
-  text_string(&text, "on core ");
-  text_decimal(&text, core->number);
-  text_string(&text, ", stack ");
-  text_decimal(&text, core->running);
-  text_string(&text, "\n");
-  text_flush(&text);
+// What fibers/task.ts keeps of a fiber for people, in linear memory: nothing of it is trusted.
+struct label {
+  u32 number, flags, name_bytes;
+  char name[24];
+};
+
+static const struct label* label_of(struct core* core) {
+  u32 at = stack_label(core);
+  return at && core_range(at, sizeof(struct label), LINEAR_HEAP, core->heap_mapped) ? (const struct label*)core_pointer(core, at) : NULL;
+}
+
+static void text_fiber(struct core* core, struct text* text) {
+  if (core->running == 0) return text_string(text, "the event loop");
+  const struct label* label = label_of(core);
+  text_string(text, "fiber ");
+  if (!label) return text_decimal(text, core->running);
+  text_decimal(text, label->number);
+  u32 bytes = label->name_bytes < sizeof label->name ? label->name_bytes : sizeof label->name;
+  if (bytes) text_string(text, " (");
+  for (u32 i = 0; i < bytes; i++) {
+    char c = label->name[i] >= 32 && label->name[i] < 127 ? label->name[i] : '?';
+    text_bytes(text, &c, 1);
+  }
+  if (bytes) text_string(text, ")");
+}
+
+static bool ends_fiber(struct core* core, enum trap reason) {
+  if (core->running == 0 || reason == TRAP_FAULT) return false;
+  const struct label* label = label_of(core);
+  if (!label || label->flags & FIBER_ESSENTIAL) return false;
+  if (core->kernel_depth == 0) return true;
+  return core->kernel_depth == KERNEL_LEAF && (reason == TRAP_MEMORY || reason == TRAP_PLATFORM);
+}
+
+static void text_place(struct core* core, struct text* text) {
+  text_string(text, ", on core ");
+  text_decimal(text, core->number);
+  text_string(text, ", ");
+  text_fiber(core, text);
+  text_string(text, "\n");
+}
+
+static _Noreturn void panic_end(struct core* core, struct text* text, u64 pc, u64 frame) {
+  text_place(core, text);
+  text_flush(text);
   print_backtrace(pc, frame);
   core_panicked(core, EXIT_PANIC);
 }
 
-_Noreturn void trap_report(struct core* core, enum trap reason, u64 detail, u64 pc, u64 frame) {
+// Says what was ended and gives up its stack; `text` already says why.
+static u64 fiber_end(struct core* core, struct text* text, enum trap reason, u64 pc, u64 frame) {
+  text_place(core, text);
+  text_flush(text);
+  print_backtrace(pc, frame);
+  core->trapped = reason;
+  return stack_abandon(core);
+}
+
+u64 trap_take(struct core* core, enum trap reason, u64 detail, u64 pc, u64 frame) {
   struct text text = {.length = 0};
-  text_string(&text, "\npanic: ");
+  bool fiber = ends_fiber(core, reason);
+  text_string(&text, fiber ? "\ntrap: " : "\npanic: ");
   text_string(&text, trap_names[reason]);
   if (reason == TRAP_OUT_OF_BOUNDS) {
     text_string(&text, ": address ");
     text_hex(&text, detail);
     if (detail < LINEAR_NULL_BYTES) text_string(&text, " (a null reference)");
   }
-  text_string(&text, ", ");
-  text_flush(&text);
   // A fault's pc is the instruction itself, not a return address.
-  panic_end(core, pc + 1, frame);
+  if (fiber) return fiber_end(core, &text, reason, pc + 1, frame);
+  panic_end(core, &text, pc + 1, frame);
+}
+
+_Noreturn void trap_report(struct core* core, enum trap reason, u64 detail, u64 pc, u64 frame) {
+  stack_resume(trap_take(core, reason, detail, pc, frame));
 }
 
 _Noreturn void wasm_trap(enum trap reason) {
   trap_report(this_core(), reason, 0, (u64)__builtin_return_address(0) - 1, *(const u64*)__builtin_frame_address(0));
+}
+
+_Noreturn void stack_exhausted(struct core* core) {
+  trap_report(core, TRAP_STACK_OVERFLOW, 0, (u64)__builtin_return_address(0) - 1, *(const u64*)__builtin_frame_address(0));
+}
+
+void w2c_env_outOfMemory(struct core* core) {
+  trap_report(core, TRAP_MEMORY, 0, (u64)__builtin_return_address(0) - 1, *(const u64*)__builtin_frame_address(0));
+}
+
+u32 w2c_env_trapTaken(struct core* core) {
+  u32 reason = core->trapped;
+  core->trapped = 0;
+  return reason;
 }
 
 void w2c_env_panic(struct core* core, u32 message, u32 length) {
@@ -94,9 +177,7 @@ void w2c_env_panic(struct core* core, u32 message, u32 length) {
   if (core_range(message, length, LINEAR_HEAP, core->heap_mapped)) {
     text_bytes(&text, (const char*)core_pointer(core, message), length);
   }
-  text_string(&text, ", ");
-  text_flush(&text);
-  panic_end(core, (u64)__builtin_return_address(0), *(const u64*)__builtin_frame_address(0));
+  panic_end(core, &text, (u64)__builtin_return_address(0), *(const u64*)__builtin_frame_address(0));
 }
 
 // An AssemblyScript string: UTF-16, its size in bytes 4 bytes before it. Not trusted: the kernel may be what is broken.
@@ -115,7 +196,8 @@ static void text_utf16(struct core* core, struct text* text, u32 string) {
 
 void w2c_env_abort(struct core* core, u32 message, u32 file, u32 line, u32 column) {
   struct text text = {.length = 0};
-  text_string(&text, "\npanic: abort");
+  bool fiber = ends_fiber(core, TRAP_ABORT);
+  text_string(&text, fiber ? "\ntrap: abort" : "\npanic: abort");
   if (message) {
     text_string(&text, ": ");
     text_utf16(core, &text, message);
@@ -128,7 +210,7 @@ void w2c_env_abort(struct core* core, u32 message, u32 file, u32 line, u32 colum
     text_string(&text, ":");
     text_decimal(&text, column);
   }
-  text_string(&text, ", ");
-  text_flush(&text);
-  panic_end(core, (u64)__builtin_return_address(0), *(const u64*)__builtin_frame_address(0));
+  u64 pc = (u64)__builtin_return_address(0), frame = *(const u64*)__builtin_frame_address(0);
+  if (fiber) stack_resume(fiber_end(core, &text, TRAP_ABORT, pc, frame));
+  panic_end(core, &text, pc, frame);
 }

@@ -14,6 +14,7 @@
 
 #define FAULT_STACK_BYTES 0x10000u
 #define GUARD_REACH_BYTES 0x2000u
+#define DIRECTION_FLAG 0x400
 
 static __thread volatile sig_atomic_t reporting;
 
@@ -42,11 +43,12 @@ static enum trap reason_of(int signal, const siginfo_t* info, u64 stack_pointer,
   }
   if (address + GUARD_REACH_BYTES >= stack_pointer && address < stack_pointer + GUARD_REACH_BYTES) return TRAP_STACK_OVERFLOW;
   say_number("heddle: the platform touched address 0x", address, 16, "\n");
-  return TRAP_PLATFORM;
+  return TRAP_FAULT;
 }
 
+// Where only a fiber ends, the signal returns to the loop's stack, with the signal mask that it interrupted.
 static void on_fault(int signal, siginfo_t* info, void* context) {
-  const greg_t* registers = ((ucontext_t*)context)->uc_mcontext.gregs;
+  greg_t* registers = ((ucontext_t*)context)->uc_mcontext.gregs;
   if (reporting) {
     say("heddle: a fault while reporting a fault\n");
     _exit(70);
@@ -55,7 +57,11 @@ static void on_fault(int signal, siginfo_t* info, void* context) {
   u64 pc = (u64)registers[REG_RIP], frame = (u64)registers[REG_RBP];
   u64 detail;
   enum trap reason = reason_of(signal, info, (u64)registers[REG_RSP], &detail);
-  trap_report(this_core(), reason, detail, pc, frame);
+  u64 loop = trap_take(this_core(), reason, detail, pc, frame);
+  registers[REG_RIP] = (greg_t)(u64)stack_resume;
+  registers[REG_RDI] = registers[REG_RSP] = (greg_t)loop;
+  registers[REG_EFL] &= ~(greg_t)DIRECTION_FLAG;
+  reporting = 0;
 }
 
 static void on_forbidden_call(int signal, siginfo_t* info, void* context) {

@@ -10,6 +10,7 @@
 //   - `next` of a descriptor is a slot of the ring; a chain may still loop, so the device side bounds its walk
 #pragma once
 #include "../common/platform.h"
+#include "../common/kernel.h"
 
 #define HOST_DEVICES 24            // as many as the pending word has bits for
 #define HOST_RINGS (2 * HOST_DEVICES)

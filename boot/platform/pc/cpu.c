@@ -10,7 +10,7 @@ enum { IST_INTERRUPT = 1, IST_EXCEPTION = 2, IST_DOUBLE_FAULT = 3, IST_NMI = 4 }
 enum { IST_STACK_BYTES = 16384 };
 enum { DIVIDE = 0, NMI = 2, UNDEFINED = 6, DOUBLE_FAULT = 8, PAGE_FAULT = 14, MACHINE_CHECK = 18 };
 enum { FIRST_INTERRUPT = 0x30, LAST_INTERRUPT = 0x52 };
-enum { FAULT_PRESENT = 1, CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20, CR4_PGE = 1 << 7, MSR_GS_BASE = 0xC0000101u };
+enum { FAULT_PRESENT = 1, FLAG_DIRECTION = 1 << 10, CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20, CR4_PGE = 1 << 7, MSR_GS_BASE = 0xC0000101u };
 
 struct frame {
   u64 r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
@@ -96,27 +96,40 @@ static void print_registers(const struct frame* f, u64 address) {
   print("r12 %x r13 %x r14 %x r15 %x flags %x\n", f->r12, f->r13, f->r14, f->r15, f->flags);
 }
 
-// Off the handler's path: may use any register, never returns.
-static _Noreturn __attribute__((noinline)) void fault(const struct frame* f, u64 address) {
+// What the fault is, as a trap of sandboxed code; false when it is none.
+static bool trap_of(struct core* core, const struct frame* f, u64 address, enum trap* reason, u64* detail) {
+  u64 memory = (u64)core->memory;
+  *detail = 0;
+  if (f->vector == DIVIDE) return *reason = TRAP_DIVIDE_BY_ZERO, true;
+  if (f->vector == UNDEFINED) return *reason = TRAP_UNREACHABLE, true;
+  if (f->vector != PAGE_FAULT) return false;
+  if (address >= memory && address < memory + MEMORY_RESERVE) {
+    *detail = address - memory;
+    return *reason = TRAP_OUT_OF_BOUNDS, true;
+  }
+  return *reason = TRAP_STACK_OVERFLOW, is_stack_guard(address);
+}
+
+// Off the handler's path: may use any register. Returns only where a fiber ends: to the loop's stack, as if the fiber had
+// switched to it.
+static __attribute__((noinline)) void fault(struct frame* f, u64 address) {
   static u32 depth;
   struct core* core = current_core();
   if (depth++ > 0) {
     print("\npanic: %s at %x inside a panic, address %x\n", f->vector < COUNT(names) ? names[f->vector] : "exception", f->rip, address);
     machine_exit(1);
   }
-  if (core && f->vector == PAGE_FAULT) {
-    u64 memory = (u64)core->memory;
-    depth = 0;
-    if (address >= memory && address < memory + MEMORY_RESERVE)
-      trap_report(core, TRAP_OUT_OF_BOUNDS, address - memory, f->rip, f->rbp);
-    if (is_stack_guard(address)) trap_report(core, TRAP_STACK_OVERFLOW, 0, f->rip, f->rbp);
-    depth = 1;
+  enum trap reason;
+  u64 detail;
+  if (core && trap_of(core, f, address, &reason, &detail)) {
+    f->rdi = f->rsp = trap_take(core, reason, detail, f->rip, f->rbp);
+    f->rip = (u64)stack_resume;
+    f->flags &= ~(u64)FLAG_DIRECTION;
+    depth--;
+    return;
   }
-  if (core && f->vector == DIVIDE) depth = 0, trap_report(core, TRAP_DIVIDE_BY_ZERO, 0, f->rip, f->rbp);
-  if (core && f->vector == UNDEFINED) depth = 0, trap_report(core, TRAP_UNREACHABLE, 0, f->rip, f->rbp);
   print_registers(f, address);
-  if (core) core->kernel_depth++;  // not the fiber's fault: fatal for the core
-  if (core) trap_report(core, TRAP_FAULT, f->vector, f->rip, f->rbp);
+  if (core) trap_take(core, TRAP_FAULT, f->vector, f->rip, f->rbp);
   machine_exit(1);
 }
 

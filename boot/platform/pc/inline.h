@@ -9,6 +9,7 @@
 #pragma once
 #define CLOCK_INLINE
 #include "../common/platform.h"
+#include "../common/kernel.h"
 
 #define PC_RINGS 64
 #define PC_RING_ENTRIES 1024
