@@ -120,6 +120,38 @@ describe("on a clean link", () => {
   });
 });
 
+describe("over AF_PACKET on a veth", () => {
+  test("large frames arrive whole, in both directions", async () => {
+    const network = await Network.create();
+    try {
+      await network.veth("v0", "v1", HOST);
+      const running = network.start(image, ["--packet", "v1", "--config", bundle]);
+      const patient = [
+        "--retry",
+        "50",
+        "--retry-delay",
+        "0",
+        "--retry-connrefused",
+        "--retry-max-time",
+        "10",
+        "-m",
+        "2",
+      ];
+      await network.must("curl", [...patient, "-s", "-o", "/dev/null", `http://${GUEST}/`]);
+      assert.deepEqual(await download(network, "/big.bin", 20), { code: "200", hash: bigHash });
+      const file = join(folder, "upload-veth.bin");
+      writeFileSync(file, big.subarray(0, 900_000));
+      const request = ["-H", "Expect:", "--data-binary", `@${file}`, `http://${GUEST}/`];
+      await network.must("curl", ["-s", "-m", "10", "-o", "/dev/null", ...request]);
+      const sent = await network.must("nstat", ["-asz", "TcpRetransSegs"]);
+      assert.equal(Number(sent.match(/RetransSegs\s+(\d+)/)![1]), 0, `${sent}${running.output}`);
+      assert.doesNotMatch(running.output, /large frames lost/);
+    } finally {
+      await network.close();
+    }
+  });
+});
+
 describe("through a relay that drops 2 %", () => {
   for (const seed of [1, 2])
     test(`10 MB arrive intact, seed ${seed}`, async () => {

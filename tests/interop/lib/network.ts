@@ -144,6 +144,8 @@ export class Network {
     await this.must("ip", ["link", "add", name, "type", "bridge"]);
     for (const port of ports) await this.must("ip", ["link", "set", port, "master", name]);
     await this.up(name);
+    // Or the host would answer for its other interfaces' addresses here, and frames would take the short way past the relay.
+    await this.must("ip", ["link", "set", name, "arp", "off"]);
   }
 
   async veth(name: string, peer: string, address?: string): Promise<void> {
