@@ -83,9 +83,9 @@ describe("on a clean link", () => {
     assert.match(text, /5 packets transmitted, 5 received/);
   });
 
-  test("it answers the group of all, from its address of the link", async () => {
+  test("it answers the group of all with its own address", async () => {
     const { stdout } = await network.run("ping", ["-6", "-c", "2", "-i", "0.1", "-W", "2", "ff02::1%t0"]);
-    assert.match(stdout, /64 bytes from fe80::(?!.*t0: icmp_seq=1 ttl=64 time=0\.0[0-2])/);
+    assert.match(stdout, /64 bytes from 2001:db8::2/);
   });
 
   test("20 MB in all arrive intact, from both listeners", async () => {
