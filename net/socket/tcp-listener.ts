@@ -9,7 +9,14 @@ import { NO_DEADLINE } from "./stream";
 import { setSocketError, TcpStream } from "./tcp-stream";
 
 function onAcceptable(l: Listener): void {
-  changetype<WaitQueue>(l.context).wakeOne();
+  const waiting = changetype<WaitQueue>(l.context);
+  if (isDrained(l)) waiting.wakeAll();
+  else waiting.wakeOne();
+}
+
+// Nothing is left to accept, and nothing will come.
+function isDrained(l: Listener): bool {
+  return l.draining && l.halfOpen + l.accepting == 0;
 }
 
 export class TcpListener {
@@ -59,7 +66,7 @@ export class TcpListener {
     return new TcpListener(tcp, listener, waiting);
   }
 
-  /** Waits for a connection; null with `error`: ETIMEDOUT, or ENOTCONN after `close`. */
+  /** Waits for a connection; null with `error`: ETIMEDOUT, or ENOTCONN after `close`, or after `drain` when none is left. */
   accept(deadline_ns: i64 = NO_DEADLINE): TcpStream | null {
     let result: i32 = 0;
     while (result >= 0) {
@@ -69,7 +76,14 @@ export class TcpListener {
         return null;
       }
       const c = this.tcp.accept(listener);
-      if (c != null) return new TcpStream(c);
+      if (c != null) {
+        if (isDrained(listener)) this.waiting.wakeAll();
+        return new TcpStream(c);
+      }
+      if (isDrained(listener)) {
+        this.error = Errno.ENOTCONN;
+        return null;
+      }
       result = this.waiting.wait(deadline_ns);
     }
     this.error = result;
@@ -79,6 +93,14 @@ export class TcpListener {
   get port(): u32 {
     const listener = this.listener;
     return listener != null ? listener.port : 0;
+  }
+
+  /** New connections are refused from now on; `accept` still gives those that have begun. `close` follows, when none is left. */
+  drain(): void {
+    const listener = this.listener;
+    if (listener == null) return;
+    this.tcp.drainListener(listener);
+    if (isDrained(listener)) this.waiting.wakeAll();
   }
 
   /** Stops listening: waiting fibers get ENOTCONN, connections that nobody accepted are reset. */

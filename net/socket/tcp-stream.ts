@@ -185,6 +185,12 @@ export class TcpStream extends Stream {
     if (c != null) this.tcp.setKeepAlive(c, on, idle_ms, interval_ms);
   }
 
+  /** How long what is queued may take after `close` before the connection is reset, ms; 0: `close` resets at once. */
+  setLinger(linger_ms: u32): void {
+    const c = this.connection;
+    if (c != null) this.tcp.setLinger(c, linger_ms);
+  }
+
   /** How long data may stay unacknowledged before the connection is given up (RFC 5482), ms. */
   setUserTimeout(timeout_ms: u32): void {
     const c = this.connection;
