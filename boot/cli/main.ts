@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { BuildError } from "../toolchain/index.ts";
 import { buildCommand } from "./commands/build.ts";
 import { checkCommand } from "./commands/check.ts";
+import { imageCommand, imagesCommand } from "./commands/image.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { newCommand } from "./commands/new.ts";
 import { runCommand } from "./commands/run.ts";
@@ -114,6 +115,28 @@ Examples:
   heddle check config.json && heddle run http-server --config config.json`,
   )
   .action(checkCommand);
+
+program
+  .command("images")
+  .summary("build every appliance")
+  .description("Builds every appliance once, so that `heddle image` needs no compiler.")
+  .action(imagesCommand);
+
+program
+  .command("image")
+  .summary("make a disk image of a built appliance and a configuration")
+  .description("Makes a disk image (BIOS) of an appliance that `npm run images` has built, without a compiler.")
+  .addArgument(new Argument("<NAME>", "the appliance").choices(appliances()))
+  .requiredOption("-o, --output <FILE>", "FILE.img, FILE.qcow2, FILE.vmdk or FILE.vdi")
+  .option("--config <FILE|DIR>", "configuration to put into it: checked first, packed with the files beside it")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  npm run images
+  heddle image http-server --config configs/http-server -o web1.qcow2`,
+  )
+  .action(imageCommand);
 
 program
   .command("new")

@@ -24,6 +24,7 @@ export const tools: Tool[] = [
   tool("llvm-objcopy", "llvm", "splits off debug information", true),
   tool("qemu-system-x86_64", "qemu-system-x86", "runs images", true),
   tool("ip", "iproute2", "--hosted without --tap; tests", true),
+  tool("qemu-img", "qemu-utils", "heddle image to qcow2, vmdk, vdi"),
   tool("gdb", "gdb", "--gdb"),
   tool("valgrind", "valgrind", "counts instructions of hosted images"),
   tool("wrk", "wrk", "load for benchmarks"),

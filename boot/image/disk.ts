@@ -41,9 +41,12 @@ export interface DiskImage {
   bundle?: Uint8Array;
   /** Size of the slot; at least 1 MiB and at least the bundle. */
   slotBytes?: number;
+  /** What `assembleBoot` gave at another time; absent: it is assembled now. */
+  boot?: Buffer;
 }
 
-async function assembleBoot(): Promise<Buffer> {
+/** The boot sector and loader, the same for every image; needs clang and lld. */
+export async function assembleBoot(): Promise<Buffer> {
   const source = join(dirname(fileURLToPath(import.meta.url)), "boot.S");
   const folder = mkdtempSync(join(tmpdir(), "heddle-boot-"));
   try {
@@ -66,7 +69,8 @@ export async function writeDiskImage(options: DiskImage): Promise<number> {
   const { segments, pvhEntry } = readElf(readFileSync(options.elf));
   if (segments.length > SEGMENTS_MAX)
     throw new Error(`${options.elf} has ${segments.length} segments, more than ${SEGMENTS_MAX}`);
-  const boot = await assembleBoot();
+  const boot = options.boot ?? (await assembleBoot());
+  if (boot.length !== BOOT_BLOCKS * BLOCK) throw new Error("this boot sector is of another version");
   boot.writeUInt32LE(pvhEntry, TABLE + 4);
   boot.writeUInt32LE(segments.length, TABLE + 20);
   let block = FIRST_SEGMENT_BLOCK;
@@ -93,7 +97,7 @@ export async function writeDiskImage(options: DiskImage): Promise<number> {
   const bytes = slot + slotBytes;
   boot.writeUInt32LE(bytes / BLOCK - 1, PARTITION_SECTORS);
 
-  writeFileSync(options.out, boot);
+  writeFileSync(options.out, boot, { mode: 0o600 }); // a bundle may hold secrets
   const file = openSync(options.out, "r+");
   try {
     ftruncateSync(file, bytes); // unwritten parts stay holes
