@@ -112,7 +112,7 @@ export class Lab {
 
   private plugin(args: string[], number: number): string {
     const path = join(this.folder, `counts${number}`);
-    args.push("-plugin", `${cProgram("count.c", { shared: true })},file=${path}`);
+    args.push("-plugin", `${cProgram("count.c", { shared: true })},out=${path}`);
     return path;
   }
 

@@ -1,6 +1,6 @@
 // A QEMU TCG plugin that counts guest instructions into a file, which the bench reads while the guest runs:
 //
-//   -plugin count.so,file=PATH
+//   -plugin count.so,out=PATH
 //
 //   PATH (little endian, 64-bit words)
 //   0   magic "HEDCOUNT"
@@ -50,11 +50,11 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb* tb) {
 __attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t* info, int argc,
                                                                 char** argv) {
   (void)info;
-  if (argc != 1 || strncmp(argv[0], "file=", 5)) {
-    qemu_plugin_outs("count.so: exactly one argument is needed: file=PATH\n");
+  if (argc != 1 || strncmp(argv[0], "out=", 4)) {
+    qemu_plugin_outs("count.so: exactly one argument is needed: out=PATH\n");
     return -1;
   }
-  int fd = open(argv[0] + 5, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  int fd = open(argv[0] + 4, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0 || ftruncate(fd, sizeof *counts)) return -1;
   counts = mmap(NULL, sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   close(fd);
