@@ -22,6 +22,21 @@ export interface Compiled {
   sources: string[];
 }
 
+// asc's allocator executes `unreachable` when memory cannot grow. Nothing is half changed then: the platform is told, so that
+// it can end the fiber whose own code asked, and only that (boot/platform/common/kernel.h).
+function refuseMemory(tlsf: string): string {
+  const refusal = "if (memory.grow(pagesNeeded) < 0) unreachable();";
+  const told = "if (memory.grow(pagesNeeded) < 0) outOfMemory();";
+  if (tlsf.includes(told)) return tlsf;
+  if (tlsf.split(refusal).length !== 2)
+    throw new Error("asc's allocator does not grow its memory where this one is known to");
+  return `${tlsf.replace(refusal, told)}
+// @ts-ignore: decorator
+@external("env", "outOfMemory")
+declare function outOfMemory(): void;
+`;
+}
+
 /** What asc is told the entry is: `main` of the service, run as the first fiber. */
 function entrySource(directory: string, main: string): string {
   const inside = relative(root, directory);
@@ -51,6 +66,7 @@ export async function compileAssemblyScript(
   const sources = new Set<string>([COLLECTOR]);
   const entry = entrySource(directory, main);
   asc.libraryFiles["rt/tcms"] = readFileSync(COLLECTOR, "utf8");
+  asc.libraryFiles["rt/tlsf"] = refuseMemory(asc.libraryFiles["rt/tlsf"]!);
 
   const outputs = new Map<string, Uint8Array>();
   let printed = "";

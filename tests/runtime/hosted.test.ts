@@ -32,9 +32,9 @@ test("every primitive of fibers/ does what it says", async () => {
 });
 
 test("a trap ends the fiber that it happened in, and nothing else", async () => {
-  const { status, output } = await runService("traps");
+  const { status, output } = await runService("ended-fibers");
   assert.equal(output.match(/^FAILED.*/gm), null);
-  assert.equal(output.match(/^ok /gm)?.length, 54, output);
+  assert.equal(output.match(/^ok /gm)?.length, 60, output);
   assert.match(output, /^trap: abort: this always fails at main\.ts:\d+:3, on core 0, fiber 2$\n {2}at main\/aborts /m);
   assert.doesNotMatch(output, /^panic/m);
   assert.match(output, /^done$/m);

@@ -52,11 +52,25 @@ function tooLong(_: i32): void {
   total += list.length;
 }
 
+class Chain {
+  payload: StaticArray<u8> = new StaticArray<u8>(65536);
+  constructor(public next: Chain | null) {}
+}
+function exhausts(_: i32): void {
+  let chain: Chain | null = null;
+  for (;;) chain = new Chain(chain);
+}
+
 function ends(fn: (arg: i32) => void, what: string): void {
   const before = fiberCount;
   const fiber: Fiber = spawn<i32>(fn, 0)!;
   check(fiber.join() == Errno.ETRAP, what);
   check(fiber.ended && fiberCount == before, what + ": it is gone");
+}
+
+// The loop collects what the ended fiber has left behind, in parts.
+function collectNext(): void {
+  for (let turn = 0; turn < 20000; turn++) yield_();
 }
 
 export function main(): void {
@@ -70,7 +84,8 @@ export function main(): void {
     ends(sorts, "trap in a callback of the library");
     ends(reachesUnreachable, "unreachable");
     ends(tooLong, "an array that is too long");
-    yield_();
+    ends(exhausts, "out of memory");
+    collectNext();
   }
   print("done");
   exit(wrong == 0 ? 0 : 1);
