@@ -67,7 +67,7 @@ export function markKernel(wasm: Uint8Array, own: boolean, library: string[]): U
       const to = sides.get(target)!;
       const enters = from <= Side.NEUTRAL && to >= Side.KERNEL;
       const returns = from >= Side.KERNEL && to === Side.SERVICE;
-      if (enters || returns) binaryen.Call.setTarget(call, wrap(target, to));
+      if (enters || returns) setTarget(call, wrap(target, to));
     });
   }
   const segments = module.getNumElementSegments();
@@ -138,8 +138,13 @@ const CHILDREN = [
   ],
 ];
 
-const { Nop, Unreachable, Const, LocalGet, GlobalGet, MemorySize, Pop } = binaryen.ExpressionIds;
-const LEAVES = new Set<number>([Nop, Unreachable, Const, LocalGet, GlobalGet, MemorySize, Pop]);
+const LEAVES = new Set<number>([
+  ...[binaryen.ExpressionIds.Nop, binaryen.ExpressionIds.Unreachable, binaryen.ExpressionIds.Const],
+  ...[binaryen.ExpressionIds.LocalGet, binaryen.ExpressionIds.GlobalGet, binaryen.ExpressionIds.MemorySize],
+]);
+
+// binaryen's declarations leave its class `Call` out.
+const { setTarget } = (binaryen as never as { Call: { setTarget(call: number, target: string): void } }).Call;
 
 function walk(root: binaryen.ExpressionRef, onCall: (call: binaryen.ExpressionRef, target: string) => void): void {
   const open = [root];
