@@ -268,8 +268,7 @@ export class Ip {
       return Errno.EMSGSIZE;
     }
     const ttl = route.ttl != 0 ? <u32>route.ttl : route.kind == RouteKind.MULTICAST ? 1 : DEFAULT_TTL;
-    if (!isV4(dstHi, dstLo))
-      return output6(stack, p, route, srcHi, srcLo, dstHi, dstLo, protocol, tos, ttl);
+    if (!isV4(dstHi, dstLo)) return output6(stack, p, route, srcHi, srcLo, dstHi, dstLo, protocol, tos, ttl);
     return output4(stack, p, route, <u32>srcLo, <u32>dstLo, protocol, tos, ttl);
   }
 

@@ -26,6 +26,7 @@ import { udpDst } from "../wire/udp";
 import { isV4Loopback, isV4Multicast, V4_PREFIX, v4 } from "./address";
 import { fragment4 } from "./fragment";
 import { icmpInput, reportError, sendIcmpError } from "./icmp";
+import { reversePathHolds } from "./reverse-path";
 import { Route, RouteKind, RouteOption } from "./route";
 import { IcmpError } from "./transport";
 import { IcmpType, IcmpUnreachable } from "../wire/icmp";
@@ -51,25 +52,49 @@ export function input4(stack: Stack, iface: Interface, p: Packet, looped: bool):
   const total = ipv4Total(h);
   if (total < p.totalLen) p.trim(p.totalLen - total);
   const src = ipv4Src(h);
-  const dst = ipv4Dst(h);
   const header = ipv4HeaderBytes(h);
   if (header > IPV4_BYTES && ipv4SourceRouted(h)) {
     counters.ipInHdrErrors++;
     p.free();
     return;
   }
-  if (!looped && isMartian(iface, src, dst)) {
-    counters.ipInMartians++;
-    p.free();
-    return;
+  p.l3 = 0;
+  const filter = stack.ip.filter;
+  if (!looped) {
+    if (isMartian(iface, src, ipv4Dst(h))) {
+      counters.ipInMartians++;
+      p.free();
+      return;
+    }
+    if (iface.reversePath != 0 && src != 0 && !reversePathHolds(stack, iface, 0, v4(src), 0, v4(ipv4Dst(h)))) {
+      counters.ipInReversePath++;
+      p.free();
+      return;
+    }
+    if (filter != null) {
+      // Judged by their ports, which only the first fragment has: the filter sees whole packets.
+      if (ipv4IsFragment(h)) {
+        const whole = stack.ip.reassembly.add(p);
+        if (whole == null) return;
+        p = whole;
+      }
+      if (!filter.preRoute(stack, iface, p)) return;
+    }
+    const router = stack.ip.router;
+    if (router != null && router.quick4(stack, iface, p)) return;
   }
-  if (!isForUs(stack, iface, p, dst, looped)) {
+  if (!isForUs(stack, iface, p, ipv4Dst(p.data), looped)) {
+    const router = stack.ip.router;
+    if (router != null && !looped) {
+      router.forward4(stack, iface, p);
+      return;
+    }
     counters.ipInAddrErrors++;
     p.free();
     return;
   }
-  p.l3 = 0;
-  if (ipv4IsFragment(h)) {
+  if (filter != null && !looped && !filter.input(stack, iface, p)) return;
+  if (ipv4IsFragment(p.data)) {
     const whole = stack.ip.reassembly.add(p);
     if (whole != null) deliver(stack, iface, whole);
     return;
@@ -176,8 +201,13 @@ export function output4(
   const id = dontFragment ? 0 : stack.ip.nextId(src, dst, protocol);
   emitIpv4(p.push(IPV4_BYTES), tos, total, id, dontFragment ? IPV4_DF : 0, ttl, protocol, src, dst);
   p.csumStart += <u16>IPV4_BYTES;
+  const filter = stack.ip.filter;
+  if (filter != null && route.kind != RouteKind.LOCAL) {
+    const to = unchecked(stack.interfaces[route.iface]);
+    if (!filter.output(stack, to, p) || !filter.postRoute(stack, to, p)) return 0;
+  }
   if (whole) return send4(stack, p, route);
-  return fragment4(stack, p, route);
+  return fragment4(stack, p, route, route.mtu);
 }
 
 /** Sends a whole packet or a fragment (`data` at the IPv4 header) to the route's next hop. Owns it. */

@@ -1,17 +1,21 @@
-// The routing table: longest prefix match in a path-compressed binary trie over 128-bit keys (Morrison, 1968; IPv4 as
-// ::ffff:a.b.c.d).
+// The routing table: longest prefix match in path-compressed binary tries (Morrison, 1968), one for IPv4 and one for
+// IPv6, so that ::/0 is no default of IPv4.
 //
-//   a node: a prefix, and what it leads to (a list by metric, maybe empty). Its two children extend it by at least one
-// bit, by the next bit.
+//   a node: a prefix; what it leads to (a list by metric, maybe empty); and, for policy by source, a trie of source
+//   prefixes of the same kind, each with its list. Its two children extend it by at least one bit, by the next bit.
+//
+// A packet takes the longest destination prefix that has a route for its source: there the longest source prefix, else
+// the routes for any source. So a default route for one source does not take what lies on a link.
 //
 // Invariants
-// 1. A node without routes has two children; so there are fewer than twice as many nodes as prefixes.
+// 1. A node without routes (its own or by source) has two children; so there are fewer than twice as many nodes as
+//    prefixes.
 // 2. A child's prefix extends its parent's. A look-up visits at most one node for each bit, in practice the logarithm
-//    of the number
-//    of prefixes, whatever the order in which they were added.
+//    of the number of prefixes, whatever the order in which they were added; with policy by source, one such walk for
+//    each node on the way that has some.
 // 3. The table is small and rarely changed (control plane): nodes and routes come from the heap.
 
-import { maskHi, maskLo, samePrefix } from "./address";
+import { isV4, maskHi, maskLo, samePrefix } from "./address";
 import { RouteKind } from "./route";
 
 
@@ -38,37 +42,75 @@ class Node {
   lo: u64;
   bits: u32;
   routes: RouteEntry | null;
+  /** Root of the routes by source, or null. */
+  sources: Node | null;
   zero: Node | null;
   one: Node | null;
+
+
+  @inline get needed(): bool {
+    return this.routes != null || this.sources != null || (this.zero != null && this.one != null);
+  }
 }
 
 export class RoutingTable {
-  private root: Node | null = null;
-  /** Routes in the table. */
+  /** Where the roots of the two tries stand: IPv4, then IPv6. */
+  private readonly roots: usize = heap.alloc(2 * sizeof<usize>());
+  /** Routes in the table, and those of them that are for one source prefix. */
   count: u32 = 0;
+  sourced: u32 = 0;
 
-  /** The route with the longest prefix that contains the address, or null. */
+  constructor() {
+    memory.fill(this.roots, 0, 2 * sizeof<usize>());
+  }
+
+  /** The route with the longest prefix that contains the address, for any source; or null. */
   lookup(hi: u64, lo: u64): RouteEntry | null {
+    return walk(this.rootOf(hi, lo), hi, lo);
+  }
+
+  /** The route for packets from (srcHi, srcLo), or null. */
+  lookupFrom(hi: u64, lo: u64, srcHi: u64, srcLo: u64): RouteEntry | null {
+    if (this.sourced == 0) return walk(this.rootOf(hi, lo), hi, lo);
     let best: RouteEntry | null = null;
-    let node = this.root;
+    let node = this.rootOf(hi, lo);
     while (node != null) {
       const bits = node.bits;
       if (!samePrefix(hi, lo, node.hi, node.lo, bits)) break;
-      if (node.routes != null) best = node.routes;
+      const bySource = walk(node.sources, srcHi, srcLo);
+      if (bySource != null) best = bySource;
+      else if (node.routes != null) best = node.routes;
       if (bits == 128) break;
       node = bitAt(hi, lo, bits) ? node.one : node.zero;
     }
     return best;
   }
 
-  /** Adds a route for a prefix (whose other bits are 0) and gives it to be filled in; its kind and metric are set. */
-  add(hi: u64, lo: u64, bits: u32, kind: RouteKind, metric: u32): RouteEntry {
+  /**
+   * Adds a route for a prefix and gives it to be filled in; its kind and metric are set.
+   * @param fromHi, fromLo, fromBits the source prefix it is for; 0 bits: for any
+   */
+  add(
+    hi: u64,
+    lo: u64,
+    bits: u32,
+    kind: RouteKind,
+    metric: u32,
+    fromHi: u64 = 0,
+    fromLo: u64 = 0,
+    fromBits: u32 = 0,
+  ): RouteEntry {
     const at = heap.alloc(offsetof<RouteEntry>());
     memory.fill(at, 0, offsetof<RouteEntry>());
     const route = changetype<RouteEntry>(at);
     route.kind = kind;
     route.metric = metric;
-    const node = this.nodeFor(hi & maskHi(bits), lo & maskLo(bits), bits);
+    let node = nodeFor(this.cellOf(hi, lo, bits), hi & maskHi(bits), lo & maskLo(bits), bits);
+    if (fromBits > 0) {
+      const cell = changetype<usize>(node) + offsetof<Node>("sources");
+      node = nodeFor(cell, fromHi & maskHi(fromBits), fromLo & maskLo(fromBits), fromBits);
+      this.sourced++;
+    }
     let before: RouteEntry | null = null;
     let after = node.routes;
     while (after != null && after.metric <= metric) {
@@ -82,23 +124,41 @@ export class RoutingTable {
     return route;
   }
 
-  /** Removes the first route of a prefix with this kind, interface and source. False when there is none. */
-  remove(hi: u64, lo: u64, bits: u32, kind: RouteKind, iface: u32, srcHi: u64, srcLo: u64): bool {
-    let parent: Node | null = null;
-    let grand: Node | null = null;
-    let node = this.root;
-    while (node != null && (node.bits != bits || !samePrefix(hi, lo, node.hi, node.lo, bits))) {
-      if (node.bits >= bits || !samePrefix(hi, lo, node.hi, node.lo, node.bits)) return false;
-      grand = parent;
-      parent = node;
-      node = bitAt(hi, lo, node.bits) ? node.one : node.zero;
-    }
+  /**
+   * Removes the first route of a prefix with this kind, interface and preferred source.
+   * @param fromHi, fromLo, fromBits the source prefix it is for, as in `add`
+   * @param hopHi, hopLo its gateway; 0: whichever
+   * @returns false when there is none
+   */
+  remove(
+    hi: u64,
+    lo: u64,
+    bits: u32,
+    kind: RouteKind,
+    iface: u32,
+    srcHi: u64,
+    srcLo: u64,
+    fromHi: u64 = 0,
+    fromLo: u64 = 0,
+    fromBits: u32 = 0,
+    hopHi: u64 = 0,
+    hopLo: u64 = 0,
+  ): bool {
+    const root = this.cellOf(hi, lo, bits);
+    const outer = find(root, hi, lo, bits);
+    if (outer == null) return false;
+    const sources = changetype<usize>(outer) + offsetof<Node>("sources");
+    const node = fromBits > 0 ? find(sources, fromHi, fromLo, fromBits) : outer;
     if (node == null) return false;
     let before: RouteEntry | null = null;
     let route = node.routes;
     while (
       route != null &&
-      (route.kind != kind || route.iface != iface || route.srcHi != srcHi || route.srcLo != srcLo)
+      (route.kind != kind ||
+        route.iface != iface ||
+        route.srcHi != srcHi ||
+        route.srcLo != srcLo ||
+        ((hopHi | hopLo) != 0 && (route.hopHi != hopHi || route.hopLo != hopLo)))
     ) {
       before = route;
       route = route.next;
@@ -108,63 +168,109 @@ export class RoutingTable {
     else node.routes = route.next;
     heap.free(changetype<usize>(route));
     this.count--;
-    if (node.routes != null || (node.zero != null && node.one != null)) return true;
-    // The node has become needless, and maybe its parent with it (invariant 1).
-    this.replace(parent, node, node.zero != null ? node.zero : node.one);
-    if (parent != null && parent.routes == null && (parent.zero == null || parent.one == null)) {
-      this.replace(grand, parent, parent.zero != null ? parent.zero : parent.one);
+    if (fromBits > 0) {
+      this.sourced--;
+      prune(sources, fromHi, fromLo, fromBits);
     }
+    prune(root, hi, lo, bits);
     return true;
   }
 
-  private replace(parent: Node | null, old: Node, by: Node | null): void {
-    if (parent == null) this.root = by;
-    else if (parent.one == old) parent.one = by;
-    else parent.zero = by;
-    heap.free(changetype<usize>(old));
+
+  @inline private rootOf(hi: u64, lo: u64): Node | null {
+    return changetype<Node | null>(load<usize>(this.roots + (isV4(hi, lo) ? 0 : sizeof<usize>())));
   }
 
-  private nodeFor(hi: u64, lo: u64, bits: u32): Node {
-    let parent: Node | null = null;
-    let node = this.root;
-    for (;;) {
-      if (node == null) {
-        const leaf = newNode(hi, lo, bits);
-        this.hang(parent, leaf);
-        return leaf;
-      }
-      const common = min(min(commonBits(hi, lo, node.hi, node.lo), bits), node.bits);
-      if (common == node.bits) {
-        if (common == bits) return node;
-        parent = node;
-        node = bitAt(hi, lo, common) ? node.one : node.zero;
-        continue;
-      }
-      // They part before the node's end: a node for what they share takes its place.
-      const fork = newNode(hi & maskHi(common), lo & maskLo(common), common);
-      this.hang(parent, fork);
-      this.hang(fork, node);
-      if (common == bits) return fork;
-      const leaf = newNode(hi, lo, bits);
-      this.hang(fork, leaf);
-      return leaf;
-    }
-  }
-
-  private hang(parent: Node | null, node: Node): void {
-    if (parent == null) this.root = node;
-    else if (bitAt(node.hi, node.lo, parent.bits)) parent.one = node;
-    else parent.zero = node;
+  // Where the root of the trie stands that a prefix belongs to: IPv4's have at least the 96 bits of ::ffff:0:0/96.
+  private cellOf(hi: u64, lo: u64, bits: u32): usize {
+    return this.roots + (bits >= 96 && isV4(hi, lo) ? 0 : sizeof<usize>());
   }
 }
 
-function newNode(hi: u64, lo: u64, bits: u32): Node {
-  const at = heap.alloc(offsetof<Node>());
-  memory.fill(at, 0, offsetof<Node>());
-  const node = changetype<Node>(at);
+// The routes of the longest prefix below `node` that contains the address.
+@inline
+function walk(node: Node | null, hi: u64, lo: u64): RouteEntry | null {
+  let best: RouteEntry | null = null;
+  while (node != null) {
+    const bits = node.bits;
+    if (!samePrefix(hi, lo, node.hi, node.lo, bits)) break;
+    const routes = node.routes;
+    if (routes != null) best = routes;
+    if (bits == 128) break;
+    node = bitAt(hi, lo, bits) ? node.one : node.zero;
+  }
+  return best;
+}
+
+// In what follows a cell is where the pointer to a node stands: a root, or a field of the parent.
+
+@inline
+function at(cell: usize): Node | null {
+  return changetype<Node | null>(load<usize>(cell));
+}
+
+
+@inline
+function childCell(node: Node, hi: u64, lo: u64): usize {
+  return changetype<usize>(node) + (bitAt(hi, lo, node.bits) ? offsetof<Node>("one") : offsetof<Node>("zero"));
+}
+
+function find(cell: usize, hi: u64, lo: u64, bits: u32): Node | null {
+  for (let node = at(cell); node != null; node = at(cell)) {
+    if (node.bits > bits || !samePrefix(hi, lo, node.hi, node.lo, node.bits)) return null;
+    if (node.bits == bits) return node;
+    cell = childCell(node, hi, lo);
+  }
+  return null;
+}
+
+// The node of a prefix, made where there is none.
+function nodeFor(cell: usize, hi: u64, lo: u64, bits: u32): Node {
+  for (;;) {
+    const node = at(cell);
+    if (node == null) return newNode(cell, hi, lo, bits);
+    const common = min(min(commonBits(hi, lo, node.hi, node.lo), bits), node.bits);
+    if (common == node.bits) {
+      if (common == bits) return node;
+      cell = childCell(node, hi, lo);
+      continue;
+    }
+    // They part before the node's end: a node for what they share takes its place.
+    const fork = newNode(cell, hi & maskHi(common), lo & maskLo(common), common);
+    store<usize>(childCell(fork, node.hi, node.lo), changetype<usize>(node));
+    return common == bits ? fork : newNode(childCell(fork, hi, lo), hi, lo, bits);
+  }
+}
+
+// Removes the node of a prefix when it has become needless, and then maybe its parent (invariant 1).
+function prune(cell: usize, hi: u64, lo: u64, bits: u32): void {
+  let parentCell: usize = 0;
+  for (let node = at(cell); node != null; node = at(cell)) {
+    if (node.bits == bits) {
+      drop(cell, node);
+      const parent = parentCell != 0 ? at(parentCell) : null;
+      if (parent != null) drop(parentCell, parent);
+      return;
+    }
+    parentCell = cell;
+    cell = childCell(node, hi, lo);
+  }
+}
+
+function drop(cell: usize, node: Node): void {
+  if (node.needed) return;
+  store<usize>(cell, changetype<usize>(node.zero != null ? node.zero : node.one));
+  heap.free(changetype<usize>(node));
+}
+
+function newNode(cell: usize, hi: u64, lo: u64, bits: u32): Node {
+  const address = heap.alloc(offsetof<Node>());
+  memory.fill(address, 0, offsetof<Node>());
+  const node = changetype<Node>(address);
   node.hi = hi;
   node.lo = lo;
   node.bits = bits;
+  store<usize>(cell, address);
   return node;
 }
 

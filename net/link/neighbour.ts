@@ -245,8 +245,7 @@ export class Neighbours {
     const v6 = iface.v6;
     const source = v6 != null ? selectSource(v6, entry.hi, entry.lo) : null;
     // An address that is still being checked asks nobody (RFC 4429, 3.2): the next question is a second away.
-    if (source != null && !source.tentative)
-      solicit(stack, iface, source.hi, source.lo, entry.hi, entry.lo, to);
+    if (source != null && !source.tentative) solicit(stack, iface, source.hi, source.lo, entry.hi, entry.lo, to);
   }
 
   /** The hardware address of a neighbour, 0 when it is not known. */

@@ -35,6 +35,16 @@ export const enum IcmpUnreachable {
   PROHIBITED = 13,
 }
 
+/** Codes of REDIRECT and TIME_EXCEEDED. */
+export const enum IcmpRedirect {
+  NET = 0,
+  HOST = 1,
+}
+export const enum IcmpTimeExceeded {
+  TTL = 0,
+  REASSEMBLY = 1,
+}
+
 
 @inline
 export function icmpType(at: usize): u32 {

@@ -130,6 +130,41 @@ export function ipv4SourceRouted(at: usize): bool {
   return false;
 }
 
+/** Bytes of the header that fragments but the first have: only options marked so are copied (RFC 791, 3.1). */
+export function copiedHeaderBytes(at: usize): u32 {
+  return (copyOptions(0, at) + 3) & ~3;
+}
+
+/** Writes that header for the checked header at `at`; the fields that differ are `rewriteIpv4`'s. */
+export function copyFragmentHeader(target: usize, at: usize): void {
+  const bytes = copiedHeaderBytes(at);
+  memory.copy(target, at, IPV4_BYTES);
+  memory.fill(target + IPV4_BYTES, 0, bytes - IPV4_BYTES);
+  copyOptions(target, at);
+  store<u8>(target, <u8>(0x40 | (bytes >> 2)), VERSION_IHL);
+}
+
+// Copies the options to be copied behind a header at `target` (0: only counts). Gives the header's bytes, unpadded.
+function copyOptions(target: usize, at: usize): u32 {
+  const end = ipv4HeaderBytes(at);
+  let bytes = IPV4_BYTES;
+  for (let i = IPV4_BYTES; i < end;) {
+    const kind = <u32>load<u8>(at + i);
+    if (kind == 0) break;
+    let length: u32 = 1;
+    if (kind != 1) {
+      length = i + 1 < end ? <u32>load<u8>(at + i, 1) : 0;
+      if (length < 2 || i + length > end) break;
+    }
+    if (kind & 0x80) {
+      if (target != 0) memory.copy(target + bytes, at + i, length);
+      bytes += length;
+    }
+    i += length;
+  }
+  return bytes;
+}
+
 /** Writes a header of IPV4_BYTES with its checksum. `fragment`: DF, MF and the offset in units of 8 bytes. */
 export function emitIpv4(
   at: usize,
@@ -153,6 +188,14 @@ export function emitIpv4(
   store<u32>(at, bswap<u32>(src), SRC);
   store<u32>(at, bswap<u32>(dst), DST);
   store<u16>(at, finish(sumBytes(at, IPV4_BYTES)), CHECKSUM);
+}
+
+/** Lowers a TTL above 0 by one, with the checksum (RFC 1624, equation 3: the word falls by 1 in its first byte). */
+@inline
+export function lowerTtl(at: usize): void {
+  store<u8>(at, <u8>(ipv4Ttl(at) - 1), TTL);
+  const sum = <u32>load<u16>(at, CHECKSUM) + 1;
+  store<u16>(at, <u16>(sum + (sum >> 16)), CHECKSUM);
 }
 
 /** Sets the length, the fragment word and the id of an existing header of any length, and its checksum. */

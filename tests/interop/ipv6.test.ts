@@ -71,7 +71,9 @@ describe("on a clean link", () => {
   });
   after(() => network.close());
 
-  test("it says where it serves", () => running.until(/serving http:\/\/\[2001:db8::2\]:80\//));
+  test("it says where it serves", async () => {
+    await running.until(/serving http:\/\/\[2001:db8::2\]:80\//);
+  });
 
   test("it answers ping", async () => {
     const text = await network.must("ping", ["-6", "-c", "20", "-i", "0.01", "-W", "2", GUEST]);

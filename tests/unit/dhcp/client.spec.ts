@@ -1,5 +1,5 @@
 import { initPackets, packetsFree, packetsTotal } from "../../../runtime";
-import { DhcpClient, DhcpState, datagramCopy, datagramBytes, Stack, Udp, UdpSocket } from "../../../net";
+import { DhcpClient, DhcpState, datagramCopy, datagramBytes, Stack, Udp, UdpEndpoint } from "../../../net";
 import { Impairment, SimDevice, World } from "../../sim/link";
 
 const SECOND: i64 = 1_000_000_000;
@@ -8,7 +8,7 @@ const OFFERED: u64 = 0xffff0a00000f;
 
 // A server of one address on 10.0.0.2, with leases of a given length, that can be told to refuse.
 class Server {
-  socket: UdpSocket;
+  socket: UdpEndpoint;
   requests: i32 = 0;
   declines: i32 = 0;
   refuse: bool = false;

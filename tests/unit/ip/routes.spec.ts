@@ -51,3 +51,51 @@ describe("the routing table", () => {
     expect(table.lookup(0, v4(1))!.iface).toBe(1);
   });
 });
+
+describe("routes by source", () => {
+  it("take the longest destination first, then the longest source, and fall back to shorter destinations", () => {
+    const table = new RoutingTable();
+    table.add(0, v4(0), 96, RouteKind.UNICAST, 0).iface = 1;
+    table.add(0, v4(0x0a000000), 104, RouteKind.UNICAST, 0).iface = 2;
+    table.add(0, v4(0), 96, RouteKind.UNICAST, 0, 0, v4(0xc0a80000), 112).iface = 3;
+    table.add(0, v4(0), 96, RouteKind.UNICAST, 0, 0, v4(0xc0a80100), 120).iface = 4;
+    table.add(0, v4(0x0a010000), 112, RouteKind.UNICAST, 0, 0, v4(0xc0a80100), 120).iface = 5;
+    expect(table.lookupFrom(0, v4(0x08080808), 0, v4(0x7f000001))!.iface).toBe(1, "any source");
+    expect(table.lookupFrom(0, v4(0x08080808), 0, v4(0xc0a80505))!.iface).toBe(3, "its /16");
+    expect(table.lookupFrom(0, v4(0x08080808), 0, v4(0xc0a80105))!.iface).toBe(4, "its /24");
+    expect(table.lookupFrom(0, v4(0x0a020202), 0, v4(0xc0a80105))!.iface).toBe(2, "a longer destination wins");
+    expect(table.lookupFrom(0, v4(0x0a010202), 0, v4(0xc0a80105))!.iface).toBe(5, "longer still, for this source");
+    expect(table.lookupFrom(0, v4(0x0a010202), 0, v4(0xc0a80205))!.iface).toBe(2, "but not for others");
+    expect(table.lookup(0, v4(0x08080808))!.iface).toBe(1);
+    expect(table.sourced).toBe(3);
+    expect(table.remove(0, v4(0), 96, RouteKind.UNICAST, 4, 0, 0, 0, v4(0xc0a80100), 120)).toBe(true);
+    expect(table.remove(0, v4(0), 96, RouteKind.UNICAST, 4, 0, 0, 0, v4(0xc0a80100), 120)).toBe(false);
+    expect(table.lookupFrom(0, v4(0x08080808), 0, v4(0xc0a80105))!.iface).toBe(3);
+    expect(table.remove(0, v4(0x0a010000), 112, RouteKind.UNICAST, 5, 0, 0, 0, v4(0xc0a80100), 120)).toBe(true);
+    expect(table.remove(0, v4(0), 96, RouteKind.UNICAST, 3, 0, 0, 0, v4(0xc0a80000), 112)).toBe(true);
+    expect(table.remove(0, v4(0), 96, RouteKind.UNICAST, 1, 0, 0)).toBe(true);
+    expect(table.remove(0, v4(0x0a000000), 104, RouteKind.UNICAST, 2, 0, 0)).toBe(true);
+    expect(table.count).toBe(0);
+    expect(table.sourced).toBe(0);
+    expect(table.lookupFrom(0, v4(0x0a010202), 0, v4(0xc0a80105)) == null).toBe(true);
+  });
+  it("keep the two families apart: ::/0 is no default of IPv4", () => {
+    const table = new RoutingTable();
+    table.add(0, 0, 0, RouteKind.UNICAST, 0).iface = 6;
+    expect(table.lookup(0, v4(0x08080808)) == null).toBe(true);
+    expect(table.lookup(0x20010db800000000, 1)!.iface).toBe(6);
+    table.add(0, v4(0), 96, RouteKind.UNICAST, 0).iface = 4;
+    expect(table.lookup(0, v4(0x08080808))!.iface).toBe(4);
+    expect(table.lookup(0x20010db800000000, 1)!.iface).toBe(6);
+  });
+  it("tell routes to one prefix apart by their gateway when removed", () => {
+    const table = new RoutingTable();
+    const first = table.add(0, v4(0), 96, RouteKind.UNICAST, 1);
+    first.hopLo = v4(0x0a000001);
+    const second = table.add(0, v4(0), 96, RouteKind.UNICAST, 2);
+    second.hopLo = v4(0x0a000002);
+    expect(table.remove(0, v4(0), 96, RouteKind.UNICAST, 0, 0, 0, 0, 0, 0, 0, v4(0x0a000002))).toBe(true);
+    expect(table.lookup(0, v4(1))!.hopLo).toBe(v4(0x0a000001));
+    expect(table.remove(0, v4(0), 96, RouteKind.UNICAST, 0, 0, 0, 0, 0, 0, 0, v4(0x0a000002))).toBe(false);
+  });
+});

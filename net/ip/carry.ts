@@ -1,0 +1,56 @@
+// Carrying what a card said about a received packet over to what one is asked to do when the packet is sent on.
+
+import { Packet, PacketFlag } from "../../runtime";
+import { sumPseudo } from "../wire/checksum";
+import { ipv4Dst, ipv4Src, Protocol } from "../wire/ipv4";
+import { TCP_BYTES, TCP_CHECKSUM, tcpHeaderBytes } from "../wire/tcp";
+import { v4 } from "./address";
+
+export const GSO: u32 = PacketFlag.GSO_TCP4 | PacketFlag.GSO_TCP6;
+
+/**
+ * Bytes of a packet as it will be on the link: of a merged TCP packet those of its longest segment.
+ * @param l4 offset of the transport header
+ * @param total bytes of the packet with its IP header
+ */
+@inline
+export function segmentBytes(p: Packet, l4: u32, total: u32): u32 {
+  if ((p.flags & GSO) == 0 || p.len < l4 + TCP_BYTES) return total;
+  return l4 + tcpHeaderBytes(p.data + l4) + p.gsoSize;
+}
+
+/**
+ * Turns the flags of a received packet (`data` at the IP header) into those of one to be sent: a checksum that was left
+ * out is completed on the way out, a merged TCP packet is cut again.
+ * @param l4 offset of the transport header
+ * @returns false when the card's words do not fit the packet
+ */
+export function carryOffload(p: Packet, l4: u32, protocol: u32): bool {
+  const flags = p.flags;
+  const gso = flags & GSO;
+  p.flags = 0;
+  if ((flags & (PacketFlag.CHECKSUM_PENDING | GSO)) == 0) {
+    p.csumStart = 0;
+    return true;
+  }
+  const pending = (flags & PacketFlag.CHECKSUM_PENDING) != 0;
+  if (pending) {
+    // Not always the outer transport's: a tunnel's inner checksum can be the one left out.
+    const end = <u32>p.csumStart + p.csumOffset + 2;
+    if (p.csumStart < l4 || !p.pull(end)) return false;
+  }
+  p.flags = PacketFlag.CHECKSUM_PARTIAL | gso;
+  if (gso == 0) return true;
+
+  if (protocol != Protocol.TCP || p.gsoSize == 0 || !p.pull(l4 + TCP_BYTES)) return false;
+  const tcp = tcpHeaderBytes(p.data + l4);
+  if (tcp < TCP_BYTES || !p.pull(l4 + tcp)) return false;
+  if (pending) return p.csumStart == l4 && p.csumOffset == TCP_CHECKSUM;
+  // Merged after its checksums were verified: each segment gets a new one.
+  const h = p.data;
+  const sum = sumPseudo(0, v4(ipv4Src(h)), 0, v4(ipv4Dst(h)), Protocol.TCP, p.totalLen - l4);
+  store<u16>(h + l4, <u16>sum, TCP_CHECKSUM);
+  p.csumStart = <u16>l4;
+  p.csumOffset = <u16>TCP_CHECKSUM;
+  return true;
+}
