@@ -177,7 +177,7 @@ async function embeddedAssembly(bundle: Uint8Array): Promise<string> {
   const data = await cached(hash(bundle), ".ustar", async (path) => writeFileSync(path, bundle));
   const source = `  .section .embedded, "aR", @progbits
   .globl heddle_embedded_start, heddle_embedded_end
-  .balign 4096
+${bundle.length > 0 ? "  .balign 4096" : ""}
 heddle_embedded_start:
 ${bundle.length > 0 ? `  .incbin ${JSON.stringify(data)}` : ""}
 heddle_embedded_end:

@@ -1,3 +1,4 @@
+// clang: -Oz
 #include "bundle.h"
 #include <string.h>
 

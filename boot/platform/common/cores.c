@@ -1,4 +1,5 @@
 // The cores' boundary that is the same on every platform: states, wake-ups, channels, the panic policy (cores.h).
+// clang: -Os
 #include "cores.h"
 #include "platform.h"
 #include "wasm-rt.h"

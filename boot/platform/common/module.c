@@ -1,5 +1,6 @@
 // The module's instance: where it lies, how its memory grows, how it is started. Compiled for each module: it needs the
 // generated header for the instance's type.
+// clang: -Os
 #include "heddle.h"
 #include "platform.h"
 

@@ -7,6 +7,7 @@
 //
 // Handle 0 is the stack on which the loop runs. A handle is an index that sandboxed code may forge: it is checked at
 // each use, and a forged one can at most resume a suspended fiber out of turn, never reach native memory.
+// clang: -Os
 #include "platform.h"
 #include "wasm-rt.h"
 

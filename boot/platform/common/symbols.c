@@ -1,3 +1,4 @@
+// clang: -Oz
 #include "symbols.h"
 
 u32 symbol_find(u64 address, char* name, u32 size, u64* distance) {

@@ -1,3 +1,4 @@
+// clang: -Oz
 #include "text.h"
 #include "platform.h"
 

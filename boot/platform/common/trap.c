@@ -4,6 +4,7 @@
 // Invariant: a fiber is ended only where nothing of the kernel's can be half changed (kernel.h): at depth 0, or where the
 // allocator or a platform function that the service called has refused before it changed anything. The scheduler, on the
 // loop's stack, then finds a running fiber that did not switch away, asks `trapTaken`, and cleans up.
+// clang: -Oz
 #include "cores.h"
 #include "kernel.h"
 #include "platform.h"

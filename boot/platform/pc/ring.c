@@ -4,6 +4,7 @@
 //   descriptors | available | (next page) used      as a legacy device wants it, so that all transports share one layout
 //
 // A ring's memory stays with its slot and is taken again when the same queue is created anew.
+// clang: -Os
 #include <string.h>
 #include "devices.h"
 

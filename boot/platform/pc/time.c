@@ -3,6 +3,7 @@
 //
 // Invariant of `wait`: between the last look at the pending word and HLT interrupts are off (STI takes effect after the next
 // instruction), so that none is lost; with no deadline no timer is armed.
+// clang: -Os
 #include "pc.h"
 
 enum { MSR_TSC = 0x10, MSR_TSC_DEADLINE = 0x6E0, MSR_KVM_SYSTEM_TIME = 0x4b564d01 };
