@@ -16,6 +16,8 @@ export {
   samePrefix,
   v4,
 } from "./ip/address";
+export { Forwarder } from "./ip/forward";
+export { PacketFilter, ReversePath, Router } from "./ip/hook";
 export { newRoute, Route, ROUTE_BYTES, RouteKind, RouteOption } from "./ip/route";
 export { IcmpError, Transport } from "./ip/transport";
 export { formatMac, loadMac } from "./wire/ethernet";

@@ -9,7 +9,7 @@ import { Packet } from "../../runtime";
 import { Interface } from "../link/interface";
 import { Stack } from "../stack";
 
-/** Takes packets that are for others: net/ip/forward.ts. */
+/** Takes IPv4 packets that are for others: net/ip/forward.ts. IPv6 packets for others are dropped. */
 export abstract class Router {
   /**
    * Sends a packet on when its way is known from a recent one: the short path of most packets.
@@ -19,9 +19,6 @@ export abstract class Router {
   abstract quick4(stack: Stack, iface: Interface, p: Packet): bool;
   /** Sends a packet on, or answers or drops it. Owns it. */
   abstract forward4(stack: Stack, iface: Interface, p: Packet): void;
-  /** The same for IPv6, with all its extension headers up to the transport's walked: `l4` is set. */
-  abstract quick6(stack: Stack, iface: Interface, p: Packet): bool;
-  abstract forward6(stack: Stack, iface: Interface, p: Packet): void;
 }
 
 /**
