@@ -4,6 +4,7 @@ import { addSource, Card, Packet, PacketQueue, Source } from "../runtime";
 import { NetDevice } from "./device";
 import { Interface } from "./link/interface";
 import { Stack } from "./stack";
+import { Steering } from "./steering";
 
 /** Frames taken from a card in a turn, at most: the others, the timers and the fibers get theirs. */
 const RECEIVE_BUDGET: u32 = 64;
@@ -33,6 +34,8 @@ class CardSource extends Source {
     private readonly card: Card,
     private readonly stack: Stack,
     private readonly iface: Interface,
+    /** Its number among the cards. */
+    private readonly index: u32,
   ) {
     super();
   }
@@ -44,7 +47,10 @@ class CardSource extends Source {
     const more = card.receive(queue, RECEIVE_BUDGET);
     const stack = this.stack;
     const iface = this.iface;
-    for (let p = queue.shift(); p != null; p = queue.shift()) stack.receive(iface, p);
+    // What core 0 has handed over is this core's.
+    const steering = stack.follower ? <Steering | null>null : stack.steering;
+    if (steering == null) for (let p = queue.shift(); p != null; p = queue.shift()) stack.receive(iface, p);
+    else for (let p = queue.shift(); p != null; p = queue.shift()) steering.receive(iface, p, this.index);
     return more;
   }
 
@@ -53,9 +59,12 @@ class CardSource extends Source {
   }
 }
 
-/** Puts an opened card on the stack and into the loop. The interface has no addresses yet. After `startStack`. */
-export function attachCard(stack: Stack, card: Card, name: string): Interface {
+/**
+ * Puts an opened card on the stack and into the loop. The interface has no addresses yet. After `startStack`.
+ * @param index its number among the cards of the machine
+ */
+export function attachCard(stack: Stack, card: Card, name: string, index: u32 = 0): Interface {
   const iface = stack.attach(new CardDevice(card), name);
-  addSource(new CardSource(card, stack, iface));
+  addSource(new CardSource(card, stack, iface, index));
   return iface;
 }

@@ -4,7 +4,7 @@
 //
 // What is wrong comes back as a text for people; who reads the configuration adds where in the file it stands.
 
-import { Card, Errno, log, LogLevel } from "../runtime";
+import { coreNumber, Card, Errno, log, LogLevel } from "../runtime";
 import { attachCard } from "./card";
 import { DhcpClient } from "./dhcp/index";
 import { InterfaceSettings } from "./interfaces";
@@ -114,13 +114,14 @@ export function startInterfaces(
   settings: Array<InterfaceSettings>,
 ): Array<Interface> {
   for (let i = 0; i < settings.length; i++) {
-    if (settings[i].vlan == 0) attachCard(stack, cards[settings[i].card], settings[i].name);
+    if (settings[i].vlan == 0) attachCard(stack, cards[settings[i].card], settings[i].name, settings[i].card);
   }
   for (let i = 0; i < settings.length; i++) {
     const parent = interfaceNamed(stack, settings[i].parent);
     if (parent != null) stack.attachVlan(parent, settings[i].vlan, settings[i].name);
   }
-  changeInterfaces(stack, [], settings);
+  // Addresses are core 0's business: the others get them from it (cores.ts).
+  if (coreNumber() == 0) changeInterfaces(stack, [], settings);
   return stack.interfaces.slice(0);
 }
 

@@ -145,6 +145,9 @@ export class Counters {
   dhcpInErrors: u64;
   dhcpOutMessages: u64;
   // the stack itself
+  steeredOut: u64;
+  steeredIn: u64;
+  steeringDrops: u64;
   loopbackDrops: u64;
   noBuffers: u64;
   noticesLost: u64;
@@ -280,6 +283,9 @@ export const COUNTER_NAMES: StaticArray<string> = [
   "DhcpInMessages",
   "DhcpInErrors",
   "DhcpOutMessages",
+  "SteeredOut",
+  "SteeredIn",
+  "SteeringDrops",
   "LoopbackDrops",
   "NoBuffers",
   "NoticesLost",

@@ -1,7 +1,16 @@
 // The network of a service in one call: cards, the configuration's `interfaces` (DHCP on each card when it has none), TCP.
 // Appliances with a section of their own in the configuration wire the same parts themselves.
 
-import { exit, loadConfiguration, openBundles, openCards, print, printProblems, readMachine } from "../runtime";
+import {
+  coreNumber,
+  exit,
+  loadConfiguration,
+  openBundles,
+  openCards,
+  print,
+  printProblems,
+  readMachine,
+} from "../runtime";
 import { sleep } from "../fibers";
 import { formatHost } from "./ip/address";
 import { Interface } from "./link/interface";
@@ -48,6 +57,7 @@ function hasAddress(): bool {
 
 /** Says on the console where a port is served, for people and for `heddle run`: `serving tcp://10.0.2.15:7`. */
 export function announce(scheme: string, port: u32): void {
+  if (coreNumber() != 0) return;
   for (let i = 0; i < interfaces.length; i++) {
     const addresses = interfaces[i].addresses;
     for (let k = 0; k < addresses.length; k++) {

@@ -3,11 +3,13 @@
 //
 // To add one: a field with what was read, a line in `readNetwork`, and what differs between two of them in `apply`.
 
-import { Card, MachineConfiguration, Section } from "../runtime";
+import { Card, coreCount, coreNumber, MachineConfiguration, Section } from "../runtime";
 import { changeInterfaces, sameLinks, startInterfaces } from "./configure";
+import { followNetwork, shareNetwork } from "./cores";
 import { InterfaceSettings, readInterfaces } from "./interfaces";
 import { Interface } from "./link/interface";
 import { Stack } from "./stack";
+import { Steering } from "./steering";
 
 export class NetworkSettings {
   interfaces: Array<InterfaceSettings> = [];
@@ -34,8 +36,15 @@ export function readNetwork(root: Section, machine: MachineConfiguration, cards:
 
 /** Brings the network of a stack up. The settings were accepted: what still fails is logged. */
 export function startSettings(stack: Stack, cards: Array<Card>, settings: NetworkSettings): Array<Interface> {
+  const first = coreNumber() == 0;
+  if (coreCount() > 1) stack.steering = new Steering(stack);
   const interfaces = startInterfaces(stack, cards, settings.interfaces);
-  apply(stack, new NetworkSettings(), settings);
+  if (first) {
+    apply(stack, new NetworkSettings(), settings);
+    shareNetwork(stack, cards);
+  } else {
+    followNetwork(stack);
+  }
   return interfaces;
 }
 

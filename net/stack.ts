@@ -21,6 +21,7 @@ import { Ip } from "./ip/ip";
 import { Interface } from "./link/interface";
 import { Neighbours } from "./link/neighbour";
 import { linkInput } from "./link/ethernet";
+import { FlowHolder, Steering } from "./steering";
 import { Notices, noticeLevel, NoticeLevel, noticeText } from "./notice";
 
 /** Caps on what peers can make a stack hold; defaults follow from the packet pool. */
@@ -71,6 +72,14 @@ export class Stack {
   /** Lines above this level are not built. */
   logLevel: i32 = NoticeLevel.INFO;
   log: LogFunction = logNothing;
+  /** Which core a frame belongs to; null with one core. */
+  steering: Steering | null = null;
+  /** The flows of this core's connections. */
+  flows: FlowHolder | null = null;
+  /** Another core has the cards and speaks for the machine: it answers, announces and defends (net/cores.ts). */
+  follower: bool = false;
+  /** Somebody listens here. */
+  listening: bool = false;
   private readonly loopback: PacketQueue = new PacketQueue();
   private readonly key0: u64;
   private readonly key1: u64;
@@ -99,6 +108,14 @@ export class Stack {
   /** A random number below `bound` (above 0). */
   randomBelow(bound: u32): u32 {
     return <u32>((<u64>this.random32() * <u64>bound) >> 32);
+  }
+  /** The port that a draw gives: of the `range` ports from `min` on one whose answers come to this core (steering.ts). */
+  portOf(min: u32, range: u32, draw: u32): u32 {
+    const steering = this.steering;
+    const cores: u32 = steering != null ? steering.cores : 1;
+    const self: u32 = steering != null ? steering.self : 0;
+    const first = (self + cores - (min % cores)) % cores;
+    return min + first + (draw % ((range - first + cores - 1) / cores)) * cores;
   }
   /** Keyed hash for tables that peers fill. */
   hash(a: u64, b: u64, c: u64): u32 {

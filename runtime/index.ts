@@ -30,6 +30,8 @@ export * from "./memory/packet";
 export { Timer, TimerCallback, TimerWheel, TICK_SHIFT } from "./loop/timer";
 export { addSource, loopHalts, loopNow, loopTurns, onShutdown, runLoop, Source, stopLoop, timers } from "./loop/loop";
 export { Card, CardOffload } from "./drivers/card";
+export { CardSender, receivePort, sendPort } from "./drivers/shared-card";
+export { sharedKey } from "./drivers/published-cards";
 export { findCards, openCard, openCards, openError } from "./drivers/cards";
 export {
   addLogSink,

@@ -1,6 +1,7 @@
 // The HTTP server appliance: static sites from the bundle, or the page that is embedded, as the configuration says.
 
 import {
+  coreNumber,
   exit,
   loadConfiguration,
   log,
@@ -49,7 +50,8 @@ export function main(): void {
   }
   listen = http.listen;
   const started = startSettings(stack, cards, settings.network);
-  for (let i = 0; i < started.length; i++) announce(started[i]);
+  // The other cores serve the same; one of them says so.
+  if (coreNumber() == 0) for (let i = 0; i < started.length; i++) announce(started[i]);
   report(server);
 }
 

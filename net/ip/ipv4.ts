@@ -161,6 +161,13 @@ function deliver(stack: Stack, iface: Interface, p: Packet): void {
     icmpInput(stack, iface, p);
     return;
   }
+  // Only what was joined from fragments has come here without regard to its ports.
+  const steering = p.fragmentBytes != 0 ? stack.steering : null;
+  if (steering != null) {
+    p.pull(min<u32>(p.totalLen, header + 8));
+    const owner = steering.ownerOf(p, 0, v4(ipv4Src(p.data)), 0, v4(ipv4Dst(p.data)), protocol);
+    if (steering.handPacket(iface, p, owner)) return;
+  }
   const transport = stack.ip.transport(protocol);
   if (transport == null) {
     counters.ipInUnknownProtos++;

@@ -129,6 +129,13 @@ function deliver(
     p.free();
     return;
   }
+  // What came in fragments or behind other headers has come here without regard to its ports.
+  const steering = joined || at > <u32>IPV6_BYTES ? stack.steering : null;
+  if (steering != null) {
+    p.pull(min<u32>(p.totalLen, at + 8));
+    const owner = steering.ownerOf(p, srcHi, srcLo, dstHi, dstLo, type);
+    if (steering.handPacket(iface, p, owner)) return;
+  }
   const transport = stack.ip.transport(type);
   if (transport == null || type == Protocol.ICMP) {
     counters.ip6InUnknownProtos++;

@@ -176,6 +176,20 @@ export class RoutingTable {
     return true;
   }
 
+  /** Writes all routes, ROUTE_COPY_BYTES each, to room for `count` of them. */
+  copyTo(to: usize): void {
+    copyBelow(copyBelow(to, at(this.roots)), at(this.roots + sizeof<usize>()));
+  }
+
+  /** Takes all routes out. */
+  clear(): void {
+    dropBelow(at(this.roots));
+    dropBelow(at(this.roots + sizeof<usize>()));
+    memory.fill(this.roots, 0, 2 * sizeof<usize>());
+    this.count = 0;
+    this.sourced = 0;
+  }
+
 
   @inline private rootOf(hi: u64, lo: u64): Node | null {
     return changetype<Node | null>(load<usize>(this.roots + (isV4(hi, lo) ? 0 : sizeof<usize>())));
@@ -284,4 +298,84 @@ function commonBits(aHi: u64, aLo: u64, bHi: u64, bLo: u64): u32 {
   const high = aHi ^ bHi;
   if (high != 0) return <u32>clz<u64>(high);
   return 64 + <u32>clz<u64>(aLo ^ bLo);
+}
+
+/** A route as `copyTo` writes it, for other cores. */
+@unmanaged
+export class RouteCopy {
+  hi: u64;
+  lo: u64;
+  fromHi: u64;
+  fromLo: u64;
+  hopHi: u64;
+  hopLo: u64;
+  srcHi: u64;
+  srcLo: u64;
+  bits: u32;
+  fromBits: u32;
+  kind: RouteKind;
+  iface: u32;
+  metric: u32;
+  reserved: u32;
+}
+export const ROUTE_COPY_BYTES: usize = offsetof<RouteCopy>();
+
+// Writes the routes of a trie behind `to` and gives where they end. Its depth is at most 129.
+function copyBelow(to: usize, node: Node | null): usize {
+  if (node == null) return to;
+  to = copyLists(to, node, node.hi, node.lo, node.bits, 0, 0, 0);
+  to = copySources(to, node, node.sources);
+  return copyBelow(copyBelow(to, node.zero), node.one);
+}
+
+function copySources(to: usize, node: Node, source: Node | null): usize {
+  if (source == null) return to;
+  to = copyLists(to, source, node.hi, node.lo, node.bits, source.hi, source.lo, source.bits);
+  return copySources(copySources(to, node, source.zero), node, source.one);
+}
+
+function copyLists(
+  to: usize,
+  holder: Node,
+  hi: u64,
+  lo: u64,
+  bits: u32,
+  fromHi: u64,
+  fromLo: u64,
+  fromBits: u32,
+): usize {
+  let next: RouteEntry | null = null;
+  for (let route: RouteEntry | null = holder.routes; route != null; route = next) {
+    next = route.next;
+    const copy = changetype<RouteCopy>(to);
+    copy.hi = hi;
+    copy.lo = lo;
+    copy.bits = bits;
+    copy.fromHi = fromHi;
+    copy.fromLo = fromLo;
+    copy.fromBits = fromBits;
+    copy.hopHi = route.hopHi;
+    copy.hopLo = route.hopLo;
+    copy.srcHi = route.srcHi;
+    copy.srcLo = route.srcLo;
+    copy.kind = route.kind;
+    copy.iface = route.iface;
+    copy.metric = route.metric;
+    copy.reserved = 0;
+    to += ROUTE_COPY_BYTES;
+  }
+  return to;
+}
+
+function dropBelow(node: Node | null): void {
+  if (node == null) return;
+  dropBelow(node.sources);
+  dropBelow(node.zero);
+  dropBelow(node.one);
+  let next: RouteEntry | null = null;
+  for (let route: RouteEntry | null = node.routes; route != null; route = next) {
+    next = route.next;
+    heap.free(changetype<usize>(route));
+  }
+  heap.free(changetype<usize>(node));
 }

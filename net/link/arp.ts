@@ -52,6 +52,7 @@ export function arpInput(stack: Stack, iface: Interface, p: Packet): void {
   if (sender != 0) {
     const own = iface.find(0, v4(sender));
     if (own != null) {
+      if (stack.follower) return;
       conflict(stack, iface, sender, senderMac);
       return;
     }
@@ -64,7 +65,7 @@ export function arpInput(stack: Stack, iface: Interface, p: Packet): void {
   // A probe (RFC 5227, 1.1: sender 0) is answered, but says nothing about its sender.
   if (sender != 0)
     stack.neighbours.heard(iface, 0, v4(sender), senderMac, op == ArpOp.REPLY, forUs && op == ArpOp.REQUEST);
-  if (forUs && op == ArpOp.REQUEST) {
+  if (forUs && op == ArpOp.REQUEST && !stack.follower) {
     counters.arpOutReplies++;
     sendArp(stack, iface, ArpOp.REPLY, senderMac, iface.mac, target, senderMac, sender);
   }

@@ -62,6 +62,8 @@ export function ndpInput(
     return;
   }
   const own = v6.find(hi, lo);
+  // Questions, and claims for our own addresses, are core 0's.
+  if (stack.follower && (solicitation || own != null)) return;
   if (!solicitation) {
     counters.icmp6InNeighborAdvertisements++;
     // An answer to a group answers nobody's question (RFC 4861, 7.1.2).

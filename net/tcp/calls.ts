@@ -71,7 +71,7 @@ export abstract class TcpCalls extends TcpCore {
       let port = localPort;
       if (port == 0) {
         this.nextPort += 1 + (stack.random32() & 7);
-        port = PORT_MIN + ((base + this.nextPort) % PORT_RANGE);
+        port = stack.portOf(PORT_MIN, PORT_RANGE, base + this.nextPort);
       }
       hash = flowHash(stack, localHi, localLo, remoteHi, remoteLo, port, remotePort);
       const f = this.table.find(hash, localHi, localLo, remoteHi, remoteLo, port, remotePort);
@@ -130,6 +130,7 @@ export abstract class TcpCalls extends TcpCore {
       this.lastError = Errno.ENOBUFS;
       return null;
     }
+    this.stack.listening = true;
     l.handler = handler != null ? handler.index : 0;
     l.context = context;
     this.lastError = 0;

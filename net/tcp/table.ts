@@ -7,7 +7,7 @@ import { Stack } from "../stack";
 import { Flow } from "./flow";
 
 export class FlowTable {
-  private readonly buckets: usize;
+  private readonly heads: usize;
   private readonly mask: u32;
   count: u32 = 0;
 
@@ -16,13 +16,21 @@ export class FlowTable {
     let buckets: u32 = 16;
     while (buckets < capacity) buckets <<= 1;
     this.mask = buckets - 1;
-    this.buckets = heap.alloc(<usize>buckets * sizeof<usize>());
-    memory.fill(this.buckets, 0, <usize>buckets * sizeof<usize>());
+    this.heads = heap.alloc(<usize>buckets * sizeof<usize>());
+    memory.fill(this.heads, 0, <usize>buckets * sizeof<usize>());
   }
 
 
   @inline private bucket(hash: u32): usize {
-    return this.buckets + <usize>(hash & this.mask) * sizeof<usize>();
+    return this.heads + <usize>(hash & this.mask) * sizeof<usize>();
+  }
+
+  /** Number of buckets, and the first flow of one of them. */
+  get buckets(): u32 {
+    return this.mask + 1;
+  }
+  first(bucket: u32): Flow | null {
+    return changetype<Flow | null>(load<usize>(this.bucket(bucket)));
   }
 
   find(

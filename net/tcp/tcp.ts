@@ -10,6 +10,7 @@ import { Stack } from "../stack";
 import { fold, sumPacket, sumPseudo } from "../wire/checksum";
 import { Protocol } from "../wire/ipv4";
 import { TCP_BYTES, tcpAck, tcpDst, TcpFlag, tcpFlags, tcpHeaderBytes, tcpSeq, tcpSrc, tcpWindow } from "../wire/tcp";
+import { TcpFlows } from "./holder";
 import { resetSegment } from "./bare";
 import { TcpCalls } from "./calls";
 import { Connection } from "./connection";
@@ -36,6 +37,7 @@ export class TcpModule extends TcpCalls {
   constructor(stack: Stack, limits: TcpLimits) {
     super(stack, limits);
     stack.ip.register(Protocol.TCP, this);
+    stack.flows = new TcpFlows(stack, this.table);
   }
 
   input(p: Packet, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64, tos: u32): void {

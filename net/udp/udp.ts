@@ -117,6 +117,8 @@ export class Udp extends Transport {
       if (port == 0) return Errno.EADDRINUSE;
     } else if (this.inUse(hi, lo, port)) {
       return Errno.EADDRINUSE;
+    } else {
+      this.stack.listening = true;
     }
     s.localHi = hi;
     s.localLo = lo;
@@ -156,7 +158,7 @@ export class Udp extends Transport {
   private drawPort(hi: u64, lo: u64): u32 {
     const first = this.stack.randomBelow(EPHEMERAL_PORTS);
     for (let i: u32 = 0; i < EPHEMERAL_PORTS; i++) {
-      const port = FIRST_EPHEMERAL + ((first + i) & (EPHEMERAL_PORTS - 1));
+      const port = this.stack.portOf(FIRST_EPHEMERAL, EPHEMERAL_PORTS, first + i);
       if (!this.inUse(hi, lo, port)) return port;
     }
     return 0;

@@ -1,2 +1,26 @@
-export { coreCount, coreNumber, coresBroken, initCores, messagesSent, post, startCores } from "./cores";
+export {
+  coreCount,
+  coreNumber,
+  coresBroken,
+  flushCores,
+  framesRefused,
+  framesSent,
+  initCores,
+  messagesSent,
+  openPort,
+  post,
+  sendFrame,
+} from "./cores";
 export { CoreMessage } from "./message-ring";
+export { FrameTaker } from "./peer";
+export { coresUp, startCores } from "./start";
+export {
+  acknowledge,
+  isEverywhere,
+  onPublished,
+  publish,
+  publishedBytes,
+  publishedVersion,
+  readPublished,
+  Topic,
+} from "./published";

@@ -3,8 +3,10 @@
 import { Errno } from "../errors";
 import { log, LogLevel } from "../log";
 import { devCount, DeviceKind, devKind, devOpen } from "../platform";
+import { coreCount, coreNumber } from "../cores/cores";
 import { Card } from "./card";
 import { E1000 } from "./e1000";
+import { publishCards, sharedCards } from "./published-cards";
 import { VirtioNet } from "./virtio-net";
 
 /** Device numbers of the machine's network cards, in the order in which the VMM was given them. */
@@ -17,8 +19,12 @@ export function findCards(): i32[] {
   return found;
 }
 
-/** The machine's network cards, brought up, in their order; one that does not work is left out, loudly. */
+/**
+ * The machine's network cards, brought up, in their order; one that does not work is left out, loudly. On other cores than
+ * core 0: those that it has opened.
+ */
 export function openCards(): Array<Card> {
+  if (coreNumber() != 0) return sharedCards();
   const cards = new Array<Card>();
   const devices = findCards();
   for (let i = 0; i < devices.length; i++) {
@@ -27,6 +33,7 @@ export function openCards(): Array<Card> {
     else log(LogLevel.ERROR, "network card " + i.toString() + " cannot be opened: error " + openError.toString());
   }
   if (devices.length == 0) log(LogLevel.WARN, "no network card found");
+  if (coreCount() > 1) publishCards(cards);
   return cards;
 }
 

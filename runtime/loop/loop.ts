@@ -119,7 +119,8 @@ export function runLoop(): void {
     }
     for (let i = 0; i < count; i++) unchecked(sources[i]).flush();
     collectStep(COLLECT_BUDGET);
-    if (more || !running || collectDue()) continue;
+    // A source that was added in this turn has its first one before the core halts.
+    if (more || !running || collectDue() || sources.length != count) continue;
     let deadline = w.nextDeadline();
     for (let i = 0; i < count; i++) {
       const source = unchecked(sources[i]);

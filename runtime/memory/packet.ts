@@ -13,7 +13,8 @@
 //    one in the content region has none. `free` drops the packet's own reference; the buffer returns to the pool with the
 //    last one.
 // 3. The pool never grows. `alloc` returns null when it is empty, and the caller sheds load and counts it.
-// 4. Only the core that owns the slice of the pool allocates from it and returns buffers to it.
+// 4. Only the core that owns the slice of the pool allocates from it and returns buffers to it. What another core freed waits
+//    in `strays` until it is sent home (away.ts, runtime/cores).
 
 import { info, Info } from "../platform";
 
@@ -43,6 +44,8 @@ export const enum PacketFlag {
   /** Receive: the checksum at csumStart + csumOffset holds only the pseudo header (nothing was lost on the way here, from a
    *  neighbour on this machine); who sends the packet on completes it or leaves that to the device. */
   CHECKSUM_PENDING = 64,
+  /** Another core's packet that it only lent: it goes home as it is, its slices are not given back here. */
+  LENT = 128,
 }
 
 
@@ -240,6 +243,9 @@ const SLICES: usize = PACKET_META_BYTES - <usize>MAX_SLICES * SLICE_BYTES;
 let freeList: Packet | null = null;
 let poolStart: usize = 0;
 let poolEnd: usize = 0;
+let sliceBytes: usize = 0;
+/** Packets of other cores that were freed here, to be sent home. */
+export const strays: PacketQueue = new PacketQueue();
 /** Buffers in the pool, and free ones. */
 export let packetsTotal: u32 = 0;
 export let packetsFree: u32 = 0;
@@ -259,6 +265,7 @@ export function initPacketsAt(address: usize, bytes: usize): void {
   freeList = null;
   // The last buffer is left out: an e1000 is allowed to write 2 KiB from any packet's `data`.
   packetsTotal = <u32>((address + bytes - poolStart) / BUFFER_BYTES) - 1;
+  sliceBytes = <usize>packetsTotal * BUFFER_BYTES;
   packetsFree = packetsTotal;
   packetsExhausted = 0;
 }
@@ -296,14 +303,38 @@ export function allocPacket(): Packet | null {
 export function release(p: Packet): void {
   assert(p.refs > 0);
   if (--p.refs > 0) return;
+  if (p.flags & PacketFlag.LENT) {
+    strays.push(p);
+    return;
+  }
+  releaseSlices(p);
+  if (isOwn(p)) {
+    p.next = freeList;
+    freeList = p;
+    packetsFree++;
+  } else strays.push(p);
+}
+
+/** Gives the references of a packet's slices back. */
+export function releaseSlices(p: Packet): void {
   const n = p.sliceCount;
+  p.sliceCount = 0;
   for (let i: u32 = 0; i < n; i++) {
     const owner = p.sliceOwner(i);
     if (owner != null) release(owner);
   }
-  p.next = freeList;
-  freeList = p;
-  packetsFree++;
+}
+
+/** Whether a packet lies in this core's slice of the pool. */
+@inline
+export function isOwn(p: Packet): bool {
+  return changetype<usize>(p) - poolStart < sliceBytes;
+}
+
+/** Number of an own packet among this core's, below `packetsTotal`. */
+@inline
+export function packetNumber(p: Packet): u32 {
+  return <u32>((changetype<usize>(p) - poolStart) / BUFFER_BYTES);
 }
 
 /** The packet in whose buffer `address` lies. */
@@ -340,6 +371,12 @@ export class PacketQueue {
     this.head = after;
     if (after == null) this.tail = null;
     this.count--;
+  }
+  /** Removes the first `count` packets, which stay linked; `last` is the last of them. */
+  dropFirst(count: u32, last: Packet): void {
+    this.head = last.next;
+    if (this.head == null) this.tail = null;
+    this.count -= count;
   }
   /** Frees all packets in the queue. */
   clear(): void {

@@ -1,0 +1,36 @@
+// The start of the other cores, from core 0's loop in short steps.
+
+import { CoreState, coreState, coresStart } from "../platform";
+import { log, LogLevel } from "../log";
+import { loopNow, timers } from "../loop/loop";
+import { Timer } from "../loop/timer";
+import { coreCount, coreNumber } from "./cores";
+import { openPublished } from "./published";
+
+let started = false;
+
+/** Starts the other cores, each with `main` of its own; returns at once. Only core 0 can, and only once. */
+export function startCores(): void {
+  if (started || coreNumber() != 0 || coreCount() < 2) return;
+  started = true;
+  if (!openPublished()) {
+    log(LogLevel.ERROR, "no memory for what the cores share: core 0 works alone");
+    return;
+  }
+  const timer = changetype<Timer>(heap.alloc(offsetof<Timer>()));
+  memory.fill(changetype<usize>(timer), 0, offsetof<Timer>());
+  timer.init(startStep, 0);
+  startStep(timer);
+}
+
+function startStep(timer: Timer): void {
+  const wait_ns = coresStart();
+  if (wait_ns > 0) timers().set(timer, loopNow() + wait_ns);
+}
+
+/** Cores that run, this one included. */
+export function coresUp(): u32 {
+  let up: u32 = 0;
+  for (let core: u32 = 0, n = coreCount(); core < n; core++) if (coreState(core) == CoreState.UP) up++;
+  return up;
+}
