@@ -57,8 +57,6 @@ export function shareNetwork(stack: Stack, cards: Array<Card>): void {
   leader = made;
   network = stack;
   addSource(made);
-  made.publish();
-  startCores();
 }
 
 /** Another core: takes part in the network of core 0. Its interfaces are there, in the same order. */
@@ -137,13 +135,27 @@ class Leader extends Source {
   private last: usize = 0;
   private lastBytes: u32 = 0;
   private look_ns: i64;
-  private readonly until_ns: i64;
+  /** Until when an address is waited for, then until when the cores are. */
+  private until_ns: i64;
+  private started: bool = false;
 
   constructor(private readonly stack: Stack) {
     super();
     this.steering = stack.steering!;
     this.until_ns = stack.now_ns + PATIENCE_NS;
     this.look_ns = this.until_ns;
+  }
+
+  private hasAddress(): bool {
+    const interfaces = this.stack.interfaces;
+    for (let i = 0; i < interfaces.length; i++) if (interfaces[i].addresses.length > 0) return true;
+    return false;
+  }
+
+  private start(): void {
+    this.started = true;
+    this.until_ns = this.stack.now_ns + PATIENCE_NS;
+    startCores();
   }
 
   join(core: u32): void {
@@ -177,6 +189,7 @@ class Leader extends Source {
       this.joined = alive;
       if (this.waited) this.deal();
     }
+    if (!this.started && now_ns >= this.until_ns) this.start();
     if (!this.waited && now_ns >= this.until_ns) {
       this.waited = true;
       if (this.joined != 1) this.deal();
@@ -205,6 +218,8 @@ class Leader extends Source {
     this.lastBytes = bytes;
     if (publish(Topic.NETWORK, at, bytes) < 0)
       log(LogLevel.ERROR, "no memory to tell the cores of addresses and routes");
+    // They come up while core 0 serves already.
+    if (!this.started && this.hasAddress()) this.start();
   }
 
   deadline(): i64 {

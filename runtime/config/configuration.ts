@@ -1,6 +1,7 @@
 // Loads a configuration: finds config.json in the bundles, parses it, and hands its root to the readers of each part. It is
 // accepted as a whole or not at all: nothing takes effect before every part was read and `accept` found no mistake.
 
+import { coreNumber } from "../cores/index";
 import { log, LogLevel, print } from "../log";
 import { JsonDocument } from "../json/document";
 import { parseJson } from "../json/parser";
@@ -49,13 +50,15 @@ export function loadConfiguration(bundles: Bundles): Configuration {
     configuration.problems.add(0, "", bundles.error);
     return configuration;
   }
+  // All cores read the same.
+  const level = coreNumber() == 0 ? LogLevel.INFO : LogLevel.DEBUG;
   const file = bundles.find("config.json");
   if (file == null) {
-    log(LogLevel.INFO, "no config.json: the defaults of {}");
+    log(level, "no config.json: the defaults of {}");
     return emptyConfiguration("config.json");
   }
   const from = bundles.boot.find("config.json") != null ? bundles.bootName : "embedded bundle";
-  log(LogLevel.INFO, "config.json from " + from + ", " + file.length_bytes.toString() + " bytes");
+  log(level, "config.json from " + from + ", " + file.length_bytes.toString() + " bytes");
   return new Configuration("config.json", file.address, file.length_bytes);
 }
 

@@ -43,6 +43,41 @@ test("a machine with too little memory for its CPUs uses fewer of them and says 
   assert.match(console, /2 of 2 cores are up/);
 });
 
+// What `curl` gets, one connection after the other; the log's counters say which core had them.
+for (const [machine, cpus, memory_mib, nic] of [
+  ["microvm", 2, 64, "virtio"],
+  ["q35", 2, 64, "virtio"],
+  ["q35", 4, 128, "e1000"],
+  ["microvm", 4, 128, "virtio"],
+] as const) {
+  test(`the HTTP server on ${cpus} CPUs of ${machine} behind one ${nic} card: every core serves`, async () => {
+    const elf = await elfImage("appliances/http-server", "http-server");
+    const guest = await Machine.qemu({
+      ...{ elf, machine, nic, memory_bytes: memory_mib << 20, more: ["-smp", String(cpus)] },
+      bundle: JSON.stringify({ log: { level: "debug" } }),
+    });
+    try {
+      await guest.until(new RegExp(`cores: ${cpus} of ${cpus} serve`));
+      await guest.until(/serving http/);
+      for (let i = 0; i < 20 * cpus; i++) assert.equal((await guest.fetch()).status, 200);
+      await guest.until(new RegExp(`(?:http: connections[^]*){${cpus}}`), 20_000);
+      const requests = [...guest.console.matchAll(/http: connections \d+, refused 0, requests (\d+)/g)];
+      assert.equal(requests.length, cpus, guest.console);
+      const counts = requests.map((match) => Number(match[1]));
+      assert.equal(
+        counts.reduce((sum, count) => sum + count),
+        20 * cpus,
+      );
+      assert.ok(
+        counts.every((count) => count > 0),
+        String(counts),
+      );
+    } finally {
+      await guest.close();
+    }
+  });
+}
+
 test("two idle CPUs get no interrupt at all, neither timer nor wake-up", async () => {
   const elf = await elfImage("tests/guest/services/cores-idle", "tests/cores-idle");
   const folder = mkdtempSync(join(tmpdir(), "heddle-idle-"));
