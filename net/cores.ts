@@ -19,6 +19,7 @@ import {
   coreCount,
   CoreMessage,
   CoreState,
+  coresWanted,
   coreState,
   log,
   LogLevel,
@@ -51,7 +52,7 @@ let snapshotVersion: u32 = 0;
 
 /** Core 0: shares a network whose interfaces are up, and starts the other cores. */
 export function shareNetwork(stack: Stack, cards: Array<Card>): void {
-  if (coreCount() < 2 || leader != null) return;
+  if (coresWanted() < 2 || leader != null) return;
   for (let i = 0; i < cards.length; i++) openPort(sendPort(i), new CardSender(cards[i]));
   const made = new Leader(stack);
   leader = made;
@@ -161,7 +162,7 @@ class Leader extends Source {
   join(core: u32): void {
     if (core >= coreCount()) return;
     this.joined |= (<u64>1) << core;
-    if (this.waited || <u32>popcnt(this.joined) == coreCount()) this.deal();
+    if (this.waited || <u32>popcnt(this.joined) == coresWanted()) this.deal();
   }
 
   private deal(): void {
@@ -171,7 +172,7 @@ class Leader extends Source {
     this.steering.write(at);
     publish(Topic.STEERING, at, STEERING_BYTES);
     heap.free(at);
-    log(LogLevel.INFO, "cores: " + popcnt(this.joined).toString() + " of " + coreCount().toString() + " serve");
+    log(LogLevel.INFO, "cores: " + popcnt(this.joined).toString() + " of " + coresWanted().toString() + " serve");
     this.look_ns = this.stack.now_ns + LOOK_NS;
   }
 

@@ -34,6 +34,7 @@ export {
   startInterfaces,
 } from "./configure";
 export { startStack } from "./source";
+export { Drainer, drainOnShutdown } from "./drain";
 export { attachCard } from "./card";
 export * from "./socket/index";
 export { InterfaceSettings, readInterfaces } from "./interfaces";

@@ -159,11 +159,11 @@ export const enum PanicPolicy {
 }
 
 /**
- * Takes the next step in starting the other cores; each runs the module's `main` in an instance of its own. Core 0 only.
+ * Takes the next step in starting the cores 1 to `count` - 1, the same number each time; each runs the module's `main` in an instance of its own. Core 0 only.
  * @returns ns until the next step is due, 0: there is none
  */
 @external("env", "coresStart")
-export declare function coresStart(): i64;
+export declare function coresStart(count: i32): i64;
 
 /** `CoreState` of a core. */
 @external("env", "coreState")

@@ -12,8 +12,8 @@ import {
   print,
   printProblems,
 } from "../../runtime";
-import { HttpServer, listenTcp, TcpWire } from "../../net/http";
-import { DhcpClient, formatHost, Interface, startSettings, startStack, startTcp } from "../../net";
+import { HttpDrainer, HttpServer, listenTcp, TcpWire } from "../../net/http";
+import { DhcpClient, drainOnShutdown, formatHost, Interface, startSettings, startStack, startTcp } from "../../net";
 import { sleep } from "../../fibers";
 import { Listen, readConfiguration } from "./configuration";
 
@@ -48,6 +48,7 @@ export function main(): void {
     if (status < 0)
       log(LogLevel.ERROR, "cannot listen on port " + one.port.toString() + ": error " + status.toString());
   }
+  drainOnShutdown(stack, new HttpDrainer(tcp, server), machine.drain_ns);
   listen = http.listen;
   const started = startSettings(stack, cards, settings.network);
   // The other cores serve the same; one of them says so.

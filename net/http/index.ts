@@ -4,4 +4,4 @@ export { HttpCounters, HttpOptions } from "./options";
 export { fileResource, redirectResource, Resource, Site, Sites } from "./resource";
 export { HttpServer } from "./server";
 export { Wire, WireEvent } from "./wire";
-export { listenTcp, TcpWire } from "./tcp";
+export { HttpDrainer, listenTcp, TcpWire } from "./tcp";

@@ -30,6 +30,8 @@ const NS_PER_S: i64 = 1_000_000_000;
 /** Connections by which the pool grows. */
 const POOL_STEP: u32 = 64;
 
+const PIECE_HEAD_BYTES: usize = 8;
+
 const servers: Array<HttpServer> = [];
 
 export class HttpServer {
@@ -37,6 +39,9 @@ export class HttpServer {
   /** Connections that are open, and in the pool. */
   open: u32 = 0;
   private pooled: u32 = 0;
+  /** The pool's pieces, each with the address of the piece before it and its connections' number in front. */
+  private pieces: usize = 0;
+  private draining: bool = false;
   private free: HttpConnection | null = null;
   private id: u32 = 0;
   private head: RequestHead = newRequestHead();
@@ -93,6 +98,20 @@ export class HttpServer {
     this.advance(c);
   }
 
+  /** Closes what is idle now and the rest after the response that is under way. */
+  drain(): void {
+    this.draining = true;
+    for (let piece = this.pieces; piece != 0; piece = load<usize>(piece)) {
+      let at = piece + PIECE_HEAD_BYTES;
+      for (let n = load<u32>(piece, sizeof<usize>()); n > 0; n--, at += HTTP_CONNECTION_BYTES) {
+        const c = changetype<HttpConnection>(at);
+        if (c.handle == 0 || c.state != HttpState.HEAD || c.headStarted) continue;
+        this.wire.finish(c.handle);
+        this.end(c);
+      }
+    }
+  }
+
   // ---- pool and time
 
   private take(): HttpConnection | null {
@@ -100,7 +119,11 @@ export class HttpServer {
       const n = min(POOL_STEP, this.options.connections - this.pooled);
       if (n == 0) return null;
       const bytes = HTTP_CONNECTION_BYTES;
-      let at = heap.alloc(n * bytes);
+      let at = heap.alloc(PIECE_HEAD_BYTES + n * bytes);
+      store<usize>(at, this.pieces);
+      store<u32>(at, n, sizeof<usize>());
+      this.pieces = at;
+      at += PIECE_HEAD_BYTES;
       for (let i: u32 = 0; i < n; i++, at += bytes) {
         const c = changetype<HttpConnection>(at);
         c.handle = 0;
@@ -223,7 +246,7 @@ export class HttpServer {
   private request(c: HttpConnection, head: RequestHead): void {
     c.headOnly = head.method == Method.HEAD;
     c.http10 = head.has(HeadFlag.HTTP10);
-    c.close = head.has(HeadFlag.CLOSE);
+    c.close = this.draining || head.has(HeadFlag.CLOSE);
     const resource = head.method == Method.GET || head.method == Method.HEAD ? this.find(head) : null;
     let status = 404;
     if (head.method == Method.UNKNOWN) status = 501;

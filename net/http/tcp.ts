@@ -12,6 +12,7 @@ import {
   sendRoom,
   TcpModule,
 } from "../tcp/index";
+import { Drainer } from "../drain";
 import { HttpConnection } from "./connection";
 import { HttpServer } from "./server";
 import { Wire, WireEvent } from "./wire";
@@ -61,6 +62,24 @@ export class TcpWire extends Wire {
     const c = changetype<Connection>(handle);
     if (c.has(Flag.FIN_QUEUED)) this.tcp.close(c);
     else this.tcp.abort(c);
+  }
+}
+
+/** Finishes what the servers of a TCP have begun. */
+export class HttpDrainer extends Drainer {
+  constructor(
+    private readonly tcp: TcpModule,
+    private readonly server: HttpServer,
+  ) {
+    super();
+  }
+
+  begin(): void {
+    this.tcp.listeners.drain();
+    this.server.drain();
+  }
+  left(): u32 {
+    return this.tcp.table.unfinished();
   }
 }
 

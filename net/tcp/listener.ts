@@ -78,6 +78,18 @@ export class ListenerTable {
     return this.buckets + (port & (LISTENER_BUCKETS - 1)) * sizeof<usize>();
   }
 
+  /** All of them take no new connection from now on. */
+  drain(): void {
+    for (let i: u32 = 0; i < LISTENER_BUCKETS; i++) {
+      let next: Listener | null = null;
+      const first = changetype<Listener | null>(load<usize>(this.bucket(i)));
+      for (let l: Listener | null = first; l != null; l = next) {
+        next = l.next;
+        l.draining = true;
+      }
+    }
+  }
+
   /** Puts a listener in; null when there are too many. */
   add(port: u32, hi: u64, lo: u64, stackId: u32, backlog: u32): Listener | null {
     const l = this.freeList;

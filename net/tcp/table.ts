@@ -4,7 +4,8 @@
 // Invariant: a flow stands in exactly the bucket of its `hash`, at most once; no two flows have the same four-tuple.
 
 import { Stack } from "../stack";
-import { Flow } from "./flow";
+import { Connection, State } from "./connection";
+import { Flow, FlowKind } from "./flow";
 
 export class FlowTable {
   private readonly heads: usize;
@@ -31,6 +32,19 @@ export class FlowTable {
   }
   first(bucket: u32): Flow | null {
     return changetype<Flow | null>(load<usize>(this.bucket(bucket)));
+  }
+
+  /** Connections that are open, or have something that the peer has not acknowledged; one whose end it has may be forgotten. */
+  unfinished(): u32 {
+    let count: u32 = 0;
+    for (let bucket: u32 = 0; bucket <= this.mask; bucket++) {
+      let next: Flow | null = null;
+      for (let f: Flow | null = this.first(bucket); f != null; f = next) {
+        next = f.hashNext;
+        if (f.kind == FlowKind.CONNECTION && changetype<Connection>(f).state != State.FIN_WAIT_2) count++;
+      }
+    }
+    return count;
   }
 
   find(

@@ -2,7 +2,8 @@
 
 import { configureLog, LogLevel } from "../log";
 import { resizeLogRing } from "../log-ring";
-import { panicPolicy, PanicPolicy } from "../platform";
+import { useCores } from "../cores/start";
+import { CORES_MAX, panicPolicy, PanicPolicy } from "../platform";
 import { Section } from "./section";
 
 export class MachineConfiguration {
@@ -10,6 +11,10 @@ export class MachineConfiguration {
   logLevel: i32 = LogLevel.INFO;
   logConsole: bool = true;
   logRing_bytes: u32 = 0;
+  /** Cores to use, as far as the machine has them. */
+  cores: u32 = CORES_MAX;
+  /** How long connections have to come to their end when the machine is to. */
+  drain_ns: i64 = 0;
   /** What a panic does; -1: nothing was said. */
   onPanic: i32 = -1;
 
@@ -22,6 +27,7 @@ export class MachineConfiguration {
   apply(): void {
     configureLog(this.logLevel, this.logConsole);
     resizeLogRing(this.logRing_bytes);
+    useCores(this.cores);
     if (this.onPanic >= 0) panicPolicy(this.onPanic);
   }
 }
@@ -38,9 +44,25 @@ export function readMachine(root: Section): MachineConfiguration {
   const cores = root.section("cores");
   if (cores.has("onPanic"))
     machine.onPanic = cores.choice("onPanic", ["halt", "reboot", "restart-core"], 0) + PanicPolicy.HALT;
-  cores.notYet(["count", "drain", "watchdog"]);
+  machine.cores = readCount(cores);
+  machine.drain_ns = cores.duration("drain", "20s", "0s", "1h");
+  cores.notYet(["watchdog"]);
   cores.finish();
   return machine;
+}
+
+/** "all", or how many of them. */
+function readCount(cores: Section): u32 {
+  const node = cores.get("count");
+  const wanted = '"all" or a number of cores, 1 to 64';
+  if (node == 0) return CORES_MAX;
+  if (!cores.document.isNumber(node)) {
+    const text = cores.source.text(node, wanted);
+    if (text != null && text != "all") cores.source.wrong(node, wanted);
+    return CORES_MAX;
+  }
+  const count = cores.source.integer(node, 1, CORES_MAX, wanted);
+  return count > 0 ? <u32>count : CORES_MAX;
 }
 
 /** A host name of RFC 1123, section 2.1: labels of letters, digits and inner hyphens, 63 characters each, 253 in all. */

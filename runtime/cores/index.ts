@@ -13,7 +13,7 @@ export {
 } from "./cores";
 export { CoreMessage } from "./message-ring";
 export { FrameTaker } from "./peer";
-export { coresUp, startCores } from "./start";
+export { coresUp, coresWanted, startCores, useCores } from "./start";
 export {
   acknowledge,
   isEverywhere,

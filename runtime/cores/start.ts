@@ -1,6 +1,6 @@
 // The start of the other cores, from core 0's loop in short steps.
 
-import { CoreState, coreState, coresStart } from "../platform";
+import { CORES_MAX, CoreState, coreState, coresStart } from "../platform";
 import { log, LogLevel } from "../log";
 import { loopNow, timers } from "../loop/loop";
 import { Timer } from "../loop/timer";
@@ -8,10 +8,21 @@ import { coreCount, coreNumber } from "./cores";
 import { openPublished } from "./published";
 
 let started = false;
+let wanted: u32 = CORES_MAX;
+
+/** How many cores are to be used, this one included: before they start. */
+export function useCores(count: u32): void {
+  wanted = max<u32>(count, 1);
+}
+
+/** Cores that are used once they have started. */
+export function coresWanted(): u32 {
+  return min(wanted, coreCount());
+}
 
 /** Starts the other cores, each with `main` of its own; returns at once. Only core 0 can, and only once. */
 export function startCores(): void {
-  if (started || coreNumber() != 0 || coreCount() < 2) return;
+  if (started || coreNumber() != 0 || coresWanted() < 2) return;
   started = true;
   if (!openPublished()) {
     log(LogLevel.ERROR, "no memory for what the cores share: core 0 works alone");
@@ -24,7 +35,7 @@ export function startCores(): void {
 }
 
 function startStep(timer: Timer): void {
-  const wait_ns = coresStart();
+  const wait_ns = coresStart(<i32>coresWanted());
   if (wait_ns > 0) timers().set(timer, loopNow() + wait_ns);
 }
 

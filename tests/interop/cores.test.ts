@@ -88,6 +88,39 @@ for (const cpus of [2, 4]) {
   });
 }
 
+describe("the HTTP server on 2 of 4 cores", () => {
+  let network: Network;
+  let running: Running;
+
+  before(async () => {
+    const server = await hostedImage("appliances/http-server", "http-server");
+    const file = join(folder, "http.json");
+    const interfaces = { eth0: { address: `${GUEST}/24`, gateway: HOST } };
+    writeFileSync(file, JSON.stringify({ interfaces, cores: { count: 2, drain: "10s" } }));
+    network = await Network.create();
+    await network.tap("t0", `${HOST}/24`);
+    running = network.start(server, ["--tap", "t0", "--config", file, "--cpus", "4"]);
+  });
+
+  after(() => network.close());
+
+  test("uses as many as the configuration says", async () => {
+    await running.until(/cores: 2 of 2 serve/);
+    for (let i = 0; i < 20; i++) {
+      const args = ["-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", `http://${GUEST}/`];
+      assert.equal(await network.must("curl", args), "200");
+    }
+  });
+
+  test("asked to end, it closes idle connections, finishes a request under way, and takes no new one", async () => {
+    const client = join(root, "tests/interop/lib/drain-client.ts");
+    const args = ["--import", "tsx", client, GUEST, String(running.pid)];
+    const seen = JSON.parse(await network.must(process.execPath, args, 30_000)) as Record<string, unknown>;
+    assert.deepEqual(seen, { idleClosed: 8, refused: true, answered: 8, ended: true });
+    assert.equal(await running.wait(), 0);
+  });
+});
+
 test("64 cores serve together", async () => {
   const network = await Network.create();
   try {

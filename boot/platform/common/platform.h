@@ -21,7 +21,7 @@ void w2c_env_random(struct core*, u32 data, u32 length);
 // inline: pendingTake (an atomic exchange), acquire (a compiler barrier)
 void w2c_env_wait(struct core*, u64 deadline_ns);
 
-u64 w2c_env_coresStart(struct core*);
+u64 w2c_env_coresStart(struct core*, u32 count);
 u32 w2c_env_coreState(struct core*, u32 core);
 void w2c_env_coreWake(struct core*, u32 core);
 u64 w2c_env_bellTake(struct core*);

@@ -56,8 +56,8 @@ void threads_create(void) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-u64 w2c_env_coresStart(struct core* core) {
-  for (u32 i = 1; core->number == 0 && i < core_count; i++) {
+u64 w2c_env_coresStart(struct core* core, u32 count) {
+  for (u32 i = 1; core->number == 0 && i < core_count && i < count; i++) {
     if (core_table[i]->state != CORE_OFF) continue;
     __atomic_store_n(&core_table[i]->state, CORE_UP, __ATOMIC_RELEASE);
     core_interrupt(core_table[i]);

@@ -49,13 +49,13 @@ static bool prepare(struct cpu* cpu) {
   return true;
 }
 
-u64 w2c_env_coresStart(struct core* core) {
+u64 w2c_env_coresStart(struct core* core, u32 count) {
   static enum { PREPARE, INIT, START, START_AGAIN, DONE } step;
   static u32 next = 1;
   if (core->number != 0) return 0;
   switch (step) {
     case PREPARE:
-      if (next < core_count) {
+      if (next < core_count && next < count) {
         if (prepare(&cpus[next])) next++;
         else print("heddle: no memory to start CPU %u and those behind it\n", next), next = CORES_MAX;
         return 1;
