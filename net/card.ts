@@ -1,10 +1,9 @@
 // A card's driver as a device of the stack, and as a source of the loop: frames in by batches, frames out once a turn.
 
-import { addSource, Card, Packet, PacketQueue, Source } from "../runtime";
+import { addSource, Card, FrameTaker, openPort, Packet, PacketQueue, receivePort, Source } from "../runtime";
 import { NetDevice } from "./device";
 import { Interface } from "./link/interface";
 import { Stack } from "./stack";
-import { Steering } from "./steering";
 
 /** Frames taken from a card in a turn, at most: the others, the timers and the fibers get theirs. */
 const RECEIVE_BUDGET: u32 = 64;
@@ -29,6 +28,8 @@ class CardDevice extends NetDevice {
 
 class CardSource extends Source {
   private readonly received: PacketQueue = new PacketQueue();
+  /** Frames of this core's flows that came in on another core. */
+  readonly handed: PacketQueue = new PacketQueue();
 
   constructor(
     private readonly card: Card,
@@ -41,21 +42,35 @@ class CardSource extends Source {
   }
 
   poll(pending: i32, now_ns: i64): bool {
+    const stack = this.stack;
+    const iface = this.iface;
+    const handed = this.handed;
+    for (let p = handed.shift(); p != null; p = handed.shift()) {
+      stack.counters.steeredIn++;
+      stack.receive(iface, p);
+    }
     const card = this.card;
     if ((pending >> card.device) & 1) card.interrupt();
     const queue = this.received;
     const more = card.receive(queue, RECEIVE_BUDGET);
-    const stack = this.stack;
-    const iface = this.iface;
-    // What core 0 has handed over is this core's.
-    const steering = stack.follower ? <Steering | null>null : stack.steering;
+    const steering = stack.steering;
     if (steering == null) for (let p = queue.shift(); p != null; p = queue.shift()) stack.receive(iface, p);
     else for (let p = queue.shift(); p != null; p = queue.shift()) steering.receive(iface, p, this.index);
     return more;
   }
 
   arm(): bool {
-    return this.card.arm();
+    return this.card.arm() || this.handed.count > 0;
+  }
+}
+
+class HandedFrames extends FrameTaker {
+  constructor(private readonly queue: PacketQueue) {
+    super();
+  }
+
+  takeFrame(p: Packet, from: u32): void {
+    this.queue.push(p);
   }
 }
 
@@ -65,6 +80,8 @@ class CardSource extends Source {
  */
 export function attachCard(stack: Stack, card: Card, name: string, index: u32 = 0): Interface {
   const iface = stack.attach(new CardDevice(card), name);
-  addSource(new CardSource(card, stack, iface, index));
+  const source = new CardSource(card, stack, iface, index);
+  openPort(receivePort(index), new HandedFrames(source.handed));
+  addSource(source);
   return iface;
 }

@@ -283,6 +283,20 @@ export const enum Post {
 @external("env", "ringCreate")
 export declare function ringCreate(dev: i32, queue: i32, format: i32, entries: i32): i32;
 
+/**
+ * As `ringCreate`, for another core: nobody posts to it before that core has taken it. The queue's interrupts go there.
+ * @returns 0, or as `ringCreate`; ENODEV too where the device cannot interrupt that core
+ */
+@external("env", "ringReserve")
+export declare function ringReserve(dev: i32, queue: i32, entries: i32, core: i32): i32;
+
+/**
+ * Takes the split ring that the device's owner has reserved for this core; from then on the device cannot be reset.
+ * @returns the ring, or ENODEV (there is none), ENOMEM
+ */
+@external("env", "ringTake")
+export declare function ringTake(dev: i32, queue: i32): i32;
+
 /** Number of entries of a ring. */
 @external("env", "ringEntries")
 export declare function ringEntries(ring: i32): i32;

@@ -15,7 +15,7 @@ export interface MachineOptions {
   kvm: boolean;
   cpus: number;
   memory_bytes: number;
-  network: { forwards: Forward[] } | { taps: string[] };
+  network: { forwards: Forward[] } | { taps: string[]; queues?: number };
   pcap?: string;
   gdb?: number;
 }
@@ -67,9 +67,15 @@ export function qemuArguments(options: MachineOptions): string[] {
     if (boot.bundle) args.push("-initrd", boot.bundle);
   }
 
+  // A queue pair for each CPU: MSI-X has a vector for each queue, one for the control queue and one for the configuration.
+  const queues = "taps" in network && nic === "virtio" && machine !== "microvm" ? (network.queues ?? 1) : 1;
+  const several = queues > 1 ? `,mq=on,vectors=${2 * queues + 2}` : "";
   const netdevs =
     "taps" in network
-      ? network.taps.map((tap, i) => `tap,id=net${i},ifname=${tap},script=no,downscript=no`)
+      ? network.taps.map(
+          (tap, i) =>
+            `tap,id=net${i},ifname=${tap},script=no,downscript=no${queues > 1 ? `,queues=${queues},vhost=off` : ""}`,
+        )
       : [
           [
             "user,id=net0",
@@ -78,7 +84,7 @@ export function qemuArguments(options: MachineOptions): string[] {
         ];
   const device = nic === "e1000" ? "e1000" : machine === "microvm" ? "virtio-net-device" : "virtio-net-pci";
   netdevs.forEach((netdev, i) => {
-    args.push("-netdev", netdev, "-device", `${device},netdev=net${i},mac=${macAddress(i)}`);
+    args.push("-netdev", netdev, "-device", `${device},netdev=net${i},mac=${macAddress(i)}${several}`);
     if (options.pcap)
       args.push("-object", `filter-dump,id=dump${i},netdev=net${i},file=${quote(pcapFile(options.pcap, i))}`);
   });

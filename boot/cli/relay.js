@@ -11,7 +11,7 @@ process.env.PATH += ":/usr/sbin:/sbin";
 const ip = (...args) => execFileSync("ip", args, { stdio: ["ignore", "ignore", "pipe"] });
 try {
   ip("link", "set", "lo", "up");
-  ip("tuntap", "add", tap, "mode", "tap");
+  ip("tuntap", "add", tap, "mode", "tap", "multi_queue");
   ip("addr", "add", `${host}/${prefix}`, "dev", tap);
   ip("link", "set", tap, "up");
 } catch (error) {

@@ -2,7 +2,15 @@
 import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { Problem } from "./problem.ts";
 
+const IFF_MULTI_QUEUE = 0x0100;
+
 const read = (path: string) => (existsSync(path) ? readFileSync(path, "utf8").trim() : undefined);
+
+/** Queues that the devices can have, all of them: as many as CPUs where they were made with `multi_queue`, else 1. */
+export function tapQueues(names: string[], cpus: number): number {
+  const several = (name: string) => (Number(read(`/sys/class/net/${name}/tun_flags`) ?? 0) & IFF_MULTI_QUEUE) !== 0;
+  return names.every(several) ? cpus : 1;
+}
 
 /** @throws Problem with the commands that make or open the device */
 export function checkTaps(names: string[], uid = process.getuid?.() ?? 0): void {

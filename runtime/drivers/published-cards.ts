@@ -1,14 +1,19 @@
 // What core 0 says of its cards to the cores that share them, and the key that all cores steer flows by.
 //
-//   words of 64 bits: key, key, number of cards; for each: device, hardware address, MTU, offloads
+//   words of 64 bits: key, key, number of cards; for each: device, hardware address, MTU,
+//   offloads; of one with queues for each core: how many pairs, the features agreed on, how it is reached
 
+import { coreNumber } from "../cores/cores";
+import { log, LogLevel } from "../log";
 import { random } from "../platform";
 import { publish, readPublished, Topic } from "../cores/published";
 import { Card } from "./card";
+import { pairTaken, sharePairs } from "./pairs";
 import { SharedCard } from "./shared-card";
+import { VirtioNet } from "./virtio-net";
 
 const HEAD_BYTES: u32 = 24;
-const CARD_BYTES: u32 = 32;
+const CARD_BYTES: u32 = 56;
 const CARDS_MAX: u32 = 24;
 const BYTES: u32 = HEAD_BYTES + CARDS_MAX * CARD_BYTES;
 
@@ -34,6 +39,12 @@ export function publishCards(cards: Array<Card>): i32 {
     store<u64>(to, card.mac, 8);
     store<u64>(to, card.mtu, 16);
     store<u64>(to, card.offloads, 24);
+    if (!(card instanceof VirtioNet)) continue;
+    const several = card as VirtioNet;
+    store<u64>(to, several.pairs, 32);
+    store<u64>(to, several.features, 40);
+    store<u64>(to, several.transport, 48);
+    sharePairs(several);
   }
   return publish(Topic.CARDS, at, BYTES);
 }
@@ -47,11 +58,26 @@ export function sharedCards(): Array<Card> {
   const count = min<u32>(<u32>load<u64>(at, 16), CARDS_MAX);
   for (let i: u32 = 0; i < count; i++) {
     const from = at + HEAD_BYTES + <usize>(i * CARD_BYTES);
-    const card = new SharedCard(<i32>load<u64>(from), i);
+    const card = cardAt(from, i);
     card.mac = load<u64>(from, 8);
     card.mtu = <u32>load<u64>(from, 16);
     card.offloads = <u32>load<u64>(from, 24);
     cards.push(card);
   }
   return cards;
+}
+
+// With this core's own queues where there are some.
+function cardAt(from: usize, index: u32): Card {
+  const device = <i32>load<u64>(from);
+  if (load<u64>(from, 32) > coreNumber()) {
+    const own = new VirtioNet(device, <i32>load<u64>(from, 48));
+    const status = own.openPair(load<u64>(from, 40));
+    if (status == 0) {
+      pairTaken(device);
+      return own;
+    }
+    log(LogLevel.WARN, `core ${coreNumber()}: card ${index} gives no queues: error ${status}; core 0 sends for it`);
+  }
+  return new SharedCard(device, index);
 }

@@ -1,12 +1,12 @@
-// A card of core 0 as another core has it: what is sent goes to core 0, which sends it; what core 0 hands over comes in here.
-// Neither is copied (runtime/cores/peer.ts).
+// A card of core 0 as another core has it that has no queues of its own: what is sent goes to core 0, which sends it. Nothing
+// is copied (runtime/cores/peer.ts).
 
 import { FrameTaker } from "../cores/peer";
-import { flushCores, openPort, sendFrame } from "../cores/cores";
+import { flushCores, sendFrame } from "../cores/cores";
 import { isOwn, Packet, PacketFlag, PacketQueue } from "../memory/packet";
 import { Card } from "./card";
 
-/** The port at which core N takes frames that a card has received, and the one at which core 0 takes frames for it. */
+/** The port at which a core takes frames that a card has received elsewhere, and the one at which core 0 takes frames for it. */
 @inline
 export function receivePort(index: u32): u32 {
   return 2 * index;
@@ -19,27 +19,18 @@ export function sendPort(index: u32): u32 {
 }
 
 export class SharedCard extends Card {
-  private readonly inbound: PacketQueue = new PacketQueue();
-
   /** @param index of the card among those that core 0 has opened */
   constructor(
     device: i32,
     private readonly index: u32,
   ) {
     super(device);
-    openPort(receivePort(index), new Inbound(this.inbound));
   }
 
   interrupt(): void {}
 
   receive(queue: PacketQueue, budget: u32): bool {
-    const inbound = this.inbound;
-    for (; budget > 0; budget--) {
-      const p = inbound.shift();
-      if (p == null) return false;
-      queue.push(p);
-    }
-    return inbound.count > 0;
+    return false;
   }
 
   protected post(p: Packet): bool {
@@ -52,17 +43,7 @@ export class SharedCard extends Card {
   }
 
   arm(): bool {
-    return this.inbound.count > 0;
-  }
-}
-
-class Inbound extends FrameTaker {
-  constructor(private readonly queue: PacketQueue) {
-    super();
-  }
-
-  takeFrame(p: Packet, from: u32): void {
-    this.queue.push(p);
+    return false;
   }
 }
 

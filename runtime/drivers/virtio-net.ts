@@ -9,6 +9,7 @@
 //    device's mistake.
 // 2. A free slot of the send ring is on the list that begins at `free`, linked through `links`.
 
+import { coreCount, coreNumber } from "../cores/cores";
 import { Errno } from "../errors";
 import { allocPacket, HEADROOM_BYTES, Packet, PacketFlag, PacketQueue } from "../memory/packet";
 import {
@@ -25,6 +26,8 @@ import {
   RingFormat,
   ringPoll,
   ringPost,
+  ringReserve,
+  ringTake,
   Transport,
 } from "../platform";
 import { Card, CardOffload } from "./card";
@@ -39,6 +42,8 @@ const F_GUEST_TSO6: u64 = 1 << 8;
 const F_HOST_TSO4: u64 = 1 << 11;
 const F_HOST_TSO6: u64 = 1 << 12;
 const F_MRG_RXBUF: u64 = 1 << 15;
+const F_CTRL_VQ: u64 = 1 << 17;
+const F_MQ: u64 = 1 << 22;
 const F_ANY_LAYOUT: u64 = 1 << 27;
 const F_EVENT_IDX: u64 = 1 << 29;
 
@@ -60,12 +65,28 @@ const RX_QUEUE: i32 = 0;
 const TX_QUEUE: i32 = 1;
 const RING_ENTRIES: i32 = 256;
 
+// The control queue's command that says how many pairs are in use (5.1.6.5.6): class, command, u16; the device's answer.
+const CONTROL_ENTRIES: i32 = 8;
+const CONTROL_MQ: u8 = 4;
+const CONTROL_ANSWER: usize = 8;
+const NO_ANSWER: u8 = 255;
+
 export class VirtioNet extends Card {
   private virtio: Virtio;
   private headerBytes: u32 = 12;
   /** Whether header and frame may share a descriptor. */
   private anyLayout: bool = true;
   private raised: bool = true;
+
+  /** Queue pairs that cores can use, pair N core N; in use, as the device knows. */
+  pairs: u32 = 1;
+  private pairsWanted: u32 = 1;
+  private pairsTold: u32 = 1;
+  private control: i32 = -1;
+  private controlUsed: usize = 0;
+  private controlSeen: u32 = 0;
+  /** The command that the device has. */
+  private controlPacket: Packet | null = null;
 
   private rx: i32 = -1;
   private rxMask: u32 = 0;
@@ -97,10 +118,12 @@ export class VirtioNet extends Card {
     wanted |= F_MRG_RXBUF | F_ANY_LAYOUT | F_EVENT_IDX | F_VERSION_1;
     if (virtio.transport == Transport.VIRTIO_PCI_LEGACY || virtio.transport == Transport.VIRTIO_MMIO_LEGACY)
       wanted &= ~F_VERSION_1;
+    // Pairs for other cores need interrupts that reach them, and a device that can be told.
+    if (coreCount() > 1 && virtio.transport == Transport.HOST) wanted |= F_MQ;
+    if (coreCount() > 1 && virtio.transport == Transport.VIRTIO_PCI_MODERN) wanted |= F_MQ | F_CTRL_VQ;
     // Frames of up to 64 KiB (5.1.6.3.1) come only in mergeable buffers: a packet has slices for all of them.
     if (!virtio.negotiate(wanted, F_GUEST_TSO4 | F_GUEST_TSO6, F_MRG_RXBUF | F_GUEST_CSUM)) return Errno.EIO;
-    this.headerBytes = virtio.features & (F_VERSION_1 | F_MRG_RXBUF) ? 12 : 10;
-    this.anyLayout = (virtio.features & (F_VERSION_1 | F_ANY_LAYOUT)) != 0;
+    this.readFeatures();
 
     const rx = ringCreate(this.device, RX_QUEUE, RingFormat.VIRTIO_SPLIT, RING_ENTRIES);
     if (rx < 0) return rx;
@@ -109,10 +132,101 @@ export class VirtioNet extends Card {
     this.readConfiguration();
     this.setupReceive(rx);
     this.setupSend(tx);
+    this.reservePairs();
     virtio.start();
     this.refill();
     ringFlush(rx);
     return 0;
+  }
+
+  /**
+   * Takes this core's pair of a card that core 0 has opened, instead of `open`.
+   * @param features what core 0 has agreed on
+   * @returns 0, or ENODEV, ENOMEM
+   */
+  openPair(features: u64): i32 {
+    this.virtio.features = features;
+    this.readFeatures();
+    const rx = ringTake(this.device, 2 * coreNumber() + RX_QUEUE);
+    if (rx < 0) return rx;
+    const tx = ringTake(this.device, 2 * coreNumber() + TX_QUEUE);
+    if (tx < 0) return tx;
+    this.setupReceive(rx);
+    this.setupSend(tx);
+    this.refill();
+    ringFlush(rx);
+    return 0;
+  }
+
+  /** Features that both sides have, and how the device is reached: what another core needs for its pair. */
+  get features(): u64 {
+    return this.virtio.features;
+  }
+  get transport(): i32 {
+    return this.virtio.transport;
+  }
+
+  private readFeatures(): void {
+    const features = this.virtio.features;
+    this.headerBytes = features & (F_VERSION_1 | F_MRG_RXBUF) ? 12 : 10;
+    this.anyLayout = (features & (F_VERSION_1 | F_ANY_LAYOUT)) != 0;
+  }
+
+  // All queues exist before the device starts (3.1.1).
+  private reservePairs(): void {
+    const features = this.virtio.features;
+    const host = this.virtio.transport == Transport.HOST;
+    if (!(features & F_MQ) || (!host && !(features & F_CTRL_VQ))) return;
+    const most = <u32>regRead(this.device, Region.CONFIG, 8, 2);
+    if (most < 2 || most > 0x8000) return;
+    if (!host) {
+      const control = ringCreate(this.device, <i32>(2 * most), RingFormat.VIRTIO_SPLIT, CONTROL_ENTRIES);
+      if (control < 0) return;
+      this.control = control;
+      this.controlUsed = ringCompletions(control);
+    }
+    for (let core: u32 = 1; core < min(most, coreCount()); core++) {
+      if (ringReserve(this.device, <i32>(2 * core), RING_ENTRIES, core) != 0) return;
+      if (ringReserve(this.device, <i32>(2 * core + 1), RING_ENTRIES, core) != 0) return;
+      this.pairs = core + 1;
+    }
+  }
+
+  /** Tells the device that the pairs below `count` are in use. The hosted one attaches each as it is taken. */
+  usePairs(count: u32): void {
+    this.pairsWanted = count;
+    this.runControl();
+  }
+
+  // One command at a time; its answer is looked for when something is sent, at the latest before the next command.
+  private runControl(): void {
+    const sent = this.controlPacket;
+    if (sent != null) {
+      acquire();
+      if (<u32>load<u16>(this.controlUsed, 2) == this.controlSeen) return;
+      this.controlSeen = (this.controlSeen + 1) & 0xffff;
+      if (load<u8>(sent.data, CONTROL_ANSWER) != 0) this.errors++;
+      this.controlPacket = null;
+      sent.free();
+    }
+    if (this.control < 0 || this.pairsWanted == this.pairsTold) return;
+    const p = allocPacket();
+    if (p == null) return;
+    store<u8>(p.data, CONTROL_MQ);
+    store<u8>(p.data, 0, 1);
+    store<u16>(p.data, <u16>this.pairsWanted, 2);
+    store<u8>(p.data, NO_ANSWER, CONTROL_ANSWER);
+    const posted =
+      ringPost(this.control, 0, p.data, 4, Post.NEXT | (1 << Post.NEXT_SHIFT)) == 0 &&
+      ringPost(this.control, 1, p.data + CONTROL_ANSWER, 1, Post.WRITE) == 0;
+    if (!posted) {
+      this.errors++;
+      p.free();
+      return;
+    }
+    this.pairsTold = this.pairsWanted;
+    this.controlPacket = p;
+    ringFlush(this.control);
   }
 
   private readConfiguration(): void {
@@ -347,6 +461,7 @@ export class VirtioNet extends Card {
   }
 
   flush(): void {
+    if (this.pairsTold != this.pairsWanted || this.controlPacket != null) this.runControl();
     this.reap();
     this.postBacklog();
     ringFlush(this.tx);

@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { type Machine as Kind, type Nic, qemuArguments } from "../../boot/cli/qemu.ts";
 import { packUstar } from "../../boot/toolchain/ustar.ts";
 import { Network } from "../interop/lib/network.ts";
-import { elfImage } from "./lib/machine.ts";
+import { elfImage, root } from "./lib/machine.ts";
 
 const configuration = { interfaces: { eth0: { address: "10.9.0.2/24", gateway: "10.9.0.1" } } };
 const big = Buffer.alloc(5_000_000);
@@ -54,6 +54,38 @@ for (const [machine, nic] of machines)
       const file = join(folder, "download");
       await network.must("curl", ["-s", "-S", "-m", "30", "-o", file, "http://10.9.0.2/big.bin"]);
       assert.equal((await network.must("sha256sum", [file])).split(" ")[0], sum);
+      assert.doesNotMatch(guest.output, /panic|error/);
+    } finally {
+      await network.close();
+    }
+  });
+
+// Linux's TAP device sends a flow's frames to the queue that answered last: after a flow's first frame none is handed over.
+for (const cpus of [2, 4])
+  test(`q35 with ${cpus} CPUs and a queue pair for each: a flow's frames come to its core`, async () => {
+    const network = await Network.create();
+    const elf = await elfImage("tests/interop/services/cores", "tests/interop-cores");
+    const bundle = join(folder, "config");
+    writeFileSync(bundle, JSON.stringify(configuration));
+    try {
+      await network.tap("t0", "10.9.0.1/24", { queues: true });
+      const args = qemuArguments({
+        ...{ machine: "q35", nic: "virtio", boot: { kernel: elf, bundle }, kvm: false, cpus },
+        ...{ memory_bytes: 128 << 20, network: { taps: ["t0"], queues: cpus } },
+      });
+      const guest = network.start("qemu-system-x86_64", args);
+      await guest.until(new RegExp(`cores: ${cpus} of ${cpus} serve`), 20_000);
+      const client = join(root, "tests/interop/lib/cores-client.ts");
+      const peer = ["--import", "tsx", client, "10.9.0.2", "10.9.0.1"];
+      const seen = JSON.parse(await network.must(process.execPath, peer, 60_000));
+      assert.deepEqual(seen.again, seen.first);
+      assert.equal(new Set(seen.first).size, cpus);
+      assert.ok(seen.connected.every(Boolean) && seen.uploads.every(Boolean), JSON.stringify(seen));
+      for (let core = 0; core < cpus; core++) {
+        const counters = seen.after[core];
+        assert.deepEqual([counters.drops, counters.refused, counters.broken], [0, 0, 0]);
+        assert.ok(counters.in > 2 * counters.steeredIn, JSON.stringify(counters));
+      }
       assert.doesNotMatch(guest.output, /panic|error/);
     } finally {
       await network.close();

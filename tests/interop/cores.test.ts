@@ -36,15 +36,20 @@ before(async () => {
 
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-for (const cpus of [2, 4]) {
-  describe(`${cpus} cores behind one TAP`, () => {
+for (const [cpus, queues] of [
+  [2, false],
+  [4, false],
+  [2, true],
+  [4, true],
+] as const) {
+  describe(`${cpus} cores behind one TAP with ${queues ? "a queue for each" : "one queue"}`, () => {
     let network: Network;
     let running: Running;
     let seen: Seen;
 
     before(async () => {
       network = await Network.create();
-      await network.tap("t0", `${HOST}/24`);
+      await network.tap("t0", `${HOST}/24`, { queues });
       running = network.start(image, ["--tap", "t0", "--config", config, "--cpus", String(cpus)]);
       await running.until(new RegExp(`cores: ${cpus} of ${cpus} serve`));
       const client = join(root, "tests/interop/lib/cores-client.ts");
@@ -71,9 +76,13 @@ for (const cpus of [2, 4]) {
       assert.ok(seen.uploads.every(Boolean), JSON.stringify(seen.uploads)));
 
     test("frames were handed over, none was refused, and all packets came home", () => {
-      assert.ok(seen.after[0]!.steeredOut! > 200);
+      assert.ok(seen.after[0]!.steeredOut! > (queues ? 0 : 200), JSON.stringify(seen.after[0]));
       for (let core = 0; core < cpus; core++) {
         const { drops, refused, broken, used, away } = seen.after[core]!;
+        // Without queues of its own, a core has each frame from core 0.
+        if (!queues && core > 0) assert.equal(seen.after[core]!.in, seen.after[core]!.steeredIn);
+        if (queues)
+          assert.ok(seen.after[core]!.in! > 2 * seen.after[core]!.steeredIn!, JSON.stringify(seen.after[core]));
         assert.deepEqual({ drops, refused, broken }, { drops: 0, refused: 0, broken: 0 });
         assert.ok(used! - seen.before[core]!.used! < IN_RINGS, `core ${core} used ${used}`);
         assert.ok(away! < IN_RINGS, `core ${core} away ${away}`);

@@ -65,6 +65,8 @@ export function platformImports(memory) {
     regRead: () => -1n,
     regWrite: () => ENODEV,
     ringCreate: () => ENODEV,
+    ringReserve: () => ENODEV,
+    ringTake: () => ENODEV,
     ringEntries: () => 0,
     ringCompletions: () => 0,
     ringPost: () => ENODEV,

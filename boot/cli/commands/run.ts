@@ -13,7 +13,7 @@ import { Problem, parseSize, say } from "../problem.ts";
 import { chooseMachine, macAddress, pcapFile, qemuArguments, stopStatus, type Machine, type Nic } from "../qemu.ts";
 import { findService, type GuestPort, type Service } from "../services.ts";
 import { supervise } from "../supervise.ts";
-import { checkTaps } from "../taps.ts";
+import { checkTaps, tapQueues } from "../taps.ts";
 import { requireTools, which } from "../tools.ts";
 import { buildService } from "./build.ts";
 
@@ -86,7 +86,10 @@ export async function runCommand(argument: string, options: RunArguments): Promi
     if (options.pcap) say(`frames are recorded in ${cards.map((_, i) => pcapFile(options.pcap!, i)).join(", ")}`);
     const args = qemuArguments({
       ...{ machine, nic, boot, kvm, memory_bytes, cpus: options.cpus, pcap: options.pcap },
-      ...{ network: options.tap ? { taps: options.tap } : { forwards }, gdb: options.gdb ? GDB_PORT : undefined },
+      ...{
+        network: options.tap ? { taps: options.tap, queues: tapQueues(options.tap, options.cpus) } : { forwards },
+        gdb: options.gdb ? GDB_PORT : undefined,
+      },
     });
     const { status, said, stopped } = await supervise({
       command: which("qemu-system-x86_64")!,

@@ -36,6 +36,8 @@ u32 w2c_env_devOpen(struct core*, u32 dev);
 u64 w2c_env_regRead(struct core*, u32 dev, u32 region, u32 offset, u32 width);
 u32 w2c_env_regWrite(struct core*, u32 dev, u32 region, u32 offset, u32 width, u64 value);
 u32 w2c_env_ringCreate(struct core*, u32 dev, u32 queue, u32 format, u32 entries);
+u32 w2c_env_ringReserve(struct core*, u32 dev, u32 queue, u32 entries, u32 number);
+u32 w2c_env_ringTake(struct core*, u32 dev, u32 queue);
 u32 w2c_env_ringEntries(struct core*, u32 ring);
 u32 w2c_env_ringCompletions(struct core*, u32 ring);
 // inline: ringPost

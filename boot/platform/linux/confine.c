@@ -55,7 +55,9 @@ void confine_system_calls(void) {
       ALLOW(munmap), ALLOW(madvise), ALLOW_UNLESS_EXECUTABLE(mprotect), ALLOW_UNLESS_EXECUTABLE(mmap),
       ALLOW(rt_sigreturn), ALLOW(exit_group),
       // The offloads that a driver accepts. A mask of flags, no address.
-      UNLESS_EQUAL_SKIP(SYS_ioctl, 3), LOAD_ARGUMENT(1), UNLESS_EQUAL_SKIP(TUNSETOFFLOAD, 1), RETURN(SECCOMP_RET_ALLOW),
+      // The queue that a core takes.
+      UNLESS_EQUAL_SKIP(SYS_ioctl, 5), LOAD_ARGUMENT(1), UNLESS_EQUAL_SKIP(TUNSETOFFLOAD, 1), RETURN(SECCOMP_RET_ALLOW),
+      UNLESS_EQUAL_SKIP(TUNSETQUEUE, 1), RETURN(SECCOMP_RET_ALLOW),
       RETURN(SECCOMP_RET_TRAP),
   };
   struct sock_fprog program = {sizeof filter / sizeof *filter, filter};

@@ -32,7 +32,7 @@ u32 w2c_env_devKind(struct core* core, u32 device) {
 
 void w2c_env_devReset(struct core* core, u32 device) {
   struct link* link = find_open(core, device);
-  if (!link) return;
+  if (!link || ring_shared(device)) return;
   ring_reset_device(device);
   link_accept(link, 0);
   __atomic_store_n(&link->owner, NULL, __ATOMIC_RELEASE);
@@ -55,7 +55,7 @@ u64 w2c_env_regRead(struct core* core, u32 device, u32 region, u32 offset, u32 w
     if (width != 8) return NOTHING;
     return offset == OFFERED ? link->offered : offset == ACCEPTED ? link->accepted : NOTHING;
   }
-  struct { u8 mac[6]; u16 status, pairs, mtu; } config = {.status = link->gone ? 0 : 1, .pairs = 1, .mtu = (u16)link->mtu_bytes};
+  struct { u8 mac[6]; u16 status, pairs, mtu; } config = {.status = link->gone ? 0 : 1, .pairs = (u16)link->pairs, .mtu = (u16)link->mtu_bytes};
   memcpy(config.mac, link->mac, 6);
   if (region != REGION_CONFIG || offset > sizeof config || width > sizeof config - offset) return NOTHING;
   u64 value = 0;

@@ -16,6 +16,7 @@
 #define VIRTIO_NET_F_HOST_TSO4  (1ull << 11)
 #define VIRTIO_NET_F_HOST_TSO6  (1ull << 12)
 #define VIRTIO_NET_F_MRG_RXBUF  (1ull << 15)
+#define VIRTIO_NET_F_MQ         (1ull << 22)
 #define VIRTIO_F_VERSION_1      (1ull << 32)
 
 // The header in front of each frame (VIRTIO 1.2, 5.1.6), little-endian as this machine is.
@@ -45,6 +46,8 @@ struct link {
   u32 header_bytes;                // of net_header, how many the kernel reads and writes: 12, 10 or 0
   u64 offered, accepted;           // feature bits
   u64 lost_long, lost_offload, lost_refused;
+  u32 pairs;                       // queues of a TAP device; 1 for others
+  struct link* more[CORES_MAX];    // its queues besides the first, as links of their own
 };
 
 struct options {
@@ -76,6 +79,8 @@ bool memory_is_linear(const struct core* core, u64 address);
 void link_open(struct link* link);
 // Tells the kernel which offloads may be used towards the driver.
 bool link_accept(struct link* link, u64 features);
+// A queue of a TAP device gets frames only while it is attached; the first one always is.
+bool link_attach(struct link* queue);
 enum link_result { LINK_DONE, LINK_AGAIN, LINK_LOST };
 // Sends header and frame; `parts` is modified. One more element than `count` must be there.
 enum link_result link_send(struct link* link, struct iovec* parts, int count);
@@ -91,6 +96,7 @@ bool packet_repair(struct link* link, struct net_header* header, const struct io
 
 void ring_transmit(struct core* core, struct ring* ring);
 void ring_reset_device(u32 device);
+bool ring_shared(u32 device);        // another core than the owner has a queue of it
 
 void confine_drop_privileges(void);
 void confine_system_calls(void);

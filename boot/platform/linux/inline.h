@@ -13,7 +13,7 @@
 #include "../common/kernel.h"
 
 #define HOST_DEVICES 24            // as many as the pending word has bits for
-#define HOST_RINGS (2 * HOST_DEVICES)
+#define HOST_RINGS (2 * HOST_DEVICES * CORES_MAX)  // for each core, device and direction
 #define RING_ENTRIES_MAX 1024
 
 #define POST_NEXT 1u
@@ -33,8 +33,12 @@ struct ring_descriptor {
 
 struct ring_used;
 
+struct link;
+
 struct ring {
-  struct core* owner;              // NULL: the ring does not exist
+  struct core* owner;              // NULL: the ring does not exist, or is reserved; atomic
+  struct core* reserved;           // who may take it
+  struct link* link;               // its queue
   u32 device;
   u32 entries;
   bool writes;                     // a receive ring: its buffers are written

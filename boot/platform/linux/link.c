@@ -10,6 +10,7 @@
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
@@ -65,23 +66,56 @@ static void bring_up(struct link* link) {
   if (request(link->name, SIOCSIFFLAGS, &ifr)) fail("%s: is down; do: sudo ip link set %s up", link->name, link->name);
 }
 
+// A device keeps the kind it was made as: with one queue or with several. What fits the cores is tried first.
+static int set_interface(struct link* link, bool several) {
+  struct ifreq ifr = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (several ? IFF_MULTI_QUEUE : 0))};
+  strcpy(ifr.ifr_name, link->name);
+  return ioctl(link->fd, TUNSETIFF, &ifr);
+}
+
+static void detach(struct link* queue) {
+  struct ifreq ifr = {.ifr_flags = IFF_DETACH_QUEUE};
+  if (ioctl(queue->fd, TUNSETQUEUE, &ifr)) fail("%s: cannot detach a queue: %s", queue->name, strerror(errno));
+}
+
+bool link_attach(struct link* queue) {
+  struct ifreq ifr = {.ifr_flags = IFF_ATTACH_QUEUE};
+  return !ioctl(queue->fd, TUNSETQUEUE, &ifr);
+}
+
+// A queue for each further core, detached until that core takes it.
+static void open_queues(struct link* link) {
+  for (u32 i = 1; i < core_count; i++) {
+    struct link* queue = calloc(1, sizeof *queue);
+    if (!queue) fail("no memory for %s", link->name);
+    *queue = *link;
+    queue->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    int header = NET_HEADER_BYTES;
+    if (queue->fd < 0 || set_interface(queue, true) || ioctl(queue->fd, TUNSETVNETHDRSZ, &header))
+      fail("%s: queue %u: %s", link->name, i, strerror(errno));
+    detach(queue);
+    link->more[i] = queue;
+    link->pairs = i + 1;
+  }
+}
+
 static void open_tap(struct link* link) {
   link->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (link->fd < 0 && errno == ENOENT) fail("/dev/net/tun is missing; do: sudo modprobe tun");
   if (link->fd < 0) fail("/dev/net/tun: %s; do: sudo chmod 666 /dev/net/tun", strerror(errno));
-  struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
-  strcpy(ifr.ifr_name, link->name);
-  if (ioctl(link->fd, TUNSETIFF, &ifr)) switch (errno) {
+  bool several = core_count > 1;
+  if (set_interface(link, several) && (errno != EINVAL || set_interface(link, several = !several))) switch (errno) {
       case EPERM:
         fail("%s: no permission; do: sudo ip tuntap add %s mode tap user $USER && sudo ip link set %s up", link->name, link->name,
              link->name);
       case EBUSY: fail("%s: another process uses it; stop that one or take another TAP device", link->name);
-      case EINVAL: fail("%s: is not a TAP device with one queue; do: sudo ip tuntap add NAME mode tap, and use that", link->name);
+      case EINVAL: fail("%s: is not a TAP device; do: sudo ip tuntap add NAME mode tap, and use that", link->name);
       default: fail("%s: %s", link->name, strerror(errno));
     }
   int header = NET_HEADER_BYTES;
   if (ioctl(link->fd, TUNSETVNETHDRSZ, &header)) fail("%s: TUNSETVNETHDRSZ: %s", link->name, strerror(errno));
   link->header_bytes = NET_HEADER_BYTES;
+  if (several) open_queues(link);
   bring_up(link);
   if (!link->has_mac) derive_mac(link);
 }
@@ -116,11 +150,17 @@ static void open_packet(struct link* link) {
 }
 
 void link_open(struct link* link) {
+  link->pairs = 1;
   if (link->kind == LINK_TAP) open_tap(link);
   else open_packet(link);
   read_mtu(link);
   link->offered = VIRTIO_NET_F_MAC | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_F_VERSION_1;
   if (link->header_bytes) link->offered |= OFFLOADS_TO_DRIVER | OFFLOADS_TO_KERNEL;
+  if (link->pairs > 1) link->offered |= VIRTIO_NET_F_MQ;
+  for (u32 i = 1; i < link->pairs; i++) {
+    link->more[i]->header_bytes = link->header_bytes;
+    link->more[i]->mtu_bytes = link->mtu_bytes;
+  }
   link_accept(link, 0);
 }
 
@@ -136,6 +176,7 @@ bool link_accept(struct link* link, u64 features) {
     if (ioctl(link->fd, TUNSETOFFLOAD, offload)) return false;
   }
   link->accepted = features;
+  for (u32 i = 1; i < link->pairs; i++) link->more[i]->accepted = features;
   return true;
 }
 

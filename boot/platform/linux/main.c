@@ -50,7 +50,12 @@ _Noreturn void machine_reset(void) {
 
 _Noreturn void machine_exit(int status) {
   for (u32 i = 0; i < host_link_count; i++) {
-    const struct link* link = &host_links[i];
+    struct link* link = &host_links[i];
+    for (u32 k = 1; k < link->pairs; k++) {
+      link->lost_long += link->more[k]->lost_long;
+      link->lost_offload += link->more[k]->lost_offload;
+      link->lost_refused += link->more[k]->lost_refused;
+    }
     if (link->lost_long | link->lost_offload | link->lost_refused)
       fprintf(stderr, "heddle: %s lost %llu frames too long for what was posted, %llu not segmented, %llu that the kernel refused\n",
               link->name, (unsigned long long)link->lost_long, (unsigned long long)link->lost_offload,

@@ -14,7 +14,6 @@
 #define ERROR_INVAL HOST_EINVAL
 #define FORMAT_VIRTIO_SPLIT 1u
 #define QUEUE_RECEIVE 0u
-#define QUEUE_TRANSMIT 1u
 
 struct ring_used {
   u16 flags, index;
@@ -61,7 +60,7 @@ static void publish(struct core* core, struct ring* ring) {
 }
 
 void ring_transmit(struct core* core, struct ring* ring) {
-  struct link* link = &host_links[ring->device];
+  struct link* link = ring->link;
   ring->blocked = false;
   while (ring->taken != ring->published) {
     u16 head = head_at(ring, ring->taken);
@@ -85,7 +84,7 @@ static u32 longest(const struct link* link) {
 }
 
 static void receive(struct core* core, struct ring* ring) {
-  struct link* link = &host_links[ring->device];
+  struct link* link = ring->link;
   bool mergeable = link->accepted & VIRTIO_NET_F_MRG_RXBUF;
   u32 wanted = longest(link);
   u16 before = ring->completed;
@@ -124,26 +123,61 @@ static void receive(struct core* core, struct ring* ring) {
   publish(core, ring);
 }
 
-u32 w2c_env_ringCreate(struct core* core, u32 device, u32 queue, u32 format, u32 entries) {
+static struct ring* ring_of(u32 pair, u32 device, u32 direction) {
+  return &host_rings[(pair * HOST_DEVICES + device) * 2 + direction];
+}
+
+static u32 make(struct core* core, u32 device, u32 queue, u32 entries, u32 pair, struct core* reserved) {
   if (device >= host_link_count || host_links[device].owner != core) return ERROR_NODEV;
-  if (format != FORMAT_VIRTIO_SPLIT || queue > QUEUE_TRANSMIT) return ERROR_INVAL;
+  struct link* link = &host_links[device];
+  if (queue / 2 != pair || pair >= link->pairs) return ERROR_INVAL;
   if (entries < 8 || entries > RING_ENTRIES_MAX || (entries & (entries - 1))) return ERROR_INVAL;
-  u32 id = 2 * device + queue;
-  struct ring* ring = &host_rings[id];
-  if (ring->owner) return ERROR_INVAL;
+  struct ring* ring = ring_of(pair, device, queue % 2);
+  u32 id = (u32)(ring - host_rings);
+  if (ring->owner || ring->reserved) return ERROR_INVAL;
   u32 bytes_each;
   u8* native = memory_rings(&bytes_each);
   *ring = (struct ring){
-      .owner = core,
+      .owner = reserved ? NULL : core,
+      .reserved = reserved,
+      .link = pair ? link->more[pair] : link,
       .device = device,
       .entries = entries,
-      .writes = queue == QUEUE_RECEIVE,
+      .writes = queue % 2 == QUEUE_RECEIVE,
       .used = (struct ring_used*)(native + (u64)id * bytes_each),
       .used_offset = (u32)(LINEAR_RINGS + (u64)id * bytes_each),
   };
-  memory_slice(core, &ring->write_low, &ring->write_high);
+  memory_slice(reserved ? reserved : core, &ring->write_low, &ring->write_high);
   memset(ring->used, 0, bytes_each);
   return id;
+}
+
+u32 w2c_env_ringCreate(struct core* core, u32 device, u32 queue, u32 format, u32 entries) {
+  return format == FORMAT_VIRTIO_SPLIT ? make(core, device, queue, entries, 0, NULL) : ERROR_INVAL;
+}
+
+u32 w2c_env_ringReserve(struct core* core, u32 device, u32 queue, u32 entries, u32 number) {
+  if (number == 0 || number >= core_count || number == core->number) return ERROR_INVAL;
+  u32 id = make(core, device, queue, entries, number, core_table[number]);
+  return (s32)id < 0 ? id : 0;
+}
+
+// The queue is attached with its second ring, so that frames come only when both are there.
+u32 w2c_env_ringTake(struct core* core, u32 device, u32 queue) {
+  if (device >= host_link_count || core->number == 0 || queue / 2 != core->number) return ERROR_NODEV;
+  struct ring* ring = ring_of(core->number, device, queue % 2);
+  struct core* us = core;
+  if (!__atomic_compare_exchange_n(&ring->reserved, &us, NULL, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) return ERROR_NODEV;
+  __atomic_store_n(&ring->owner, core, __ATOMIC_RELEASE);
+  if (ring_of(core->number, device, !(queue % 2))->owner == core && !link_attach(ring->link)) return ERROR_NODEV;
+  return (u32)(ring - host_rings);
+}
+
+bool ring_shared(u32 device) {
+  for (u32 pair = 1; pair < core_count; pair++)
+    for (u32 direction = 0; direction < 2; direction++)
+      if (__atomic_load_n(&ring_of(pair, device, direction)->owner, __ATOMIC_ACQUIRE)) return true;
+  return false;
 }
 
 u32 w2c_env_ringEntries(struct core* core, u32 id) {
@@ -179,6 +213,9 @@ void w2c_env_ringArm(struct core* core, u32 id, u32 index, u32 on) {
 }
 
 void ring_reset_device(u32 device) {
-  host_rings[2 * device].owner = NULL;
-  host_rings[2 * device + 1].owner = NULL;
+  for (u32 pair = 0; pair < core_count; pair++)
+    for (u32 direction = 0; direction < 2; direction++) {
+      struct ring* ring = ring_of(pair, device, direction);
+      ring->owner = ring->reserved = NULL;
+    }
 }

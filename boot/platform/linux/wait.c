@@ -44,7 +44,7 @@ void signals_install(void) {
 }
 
 static void raise_device(struct core* core, u32 device) {
-  host_rings[2 * device].armed = false;
+  host_rings[(core->number * HOST_DEVICES + device) * 2].armed = false;
   __atomic_fetch_or(&core->pending, 1u << device, __ATOMIC_RELAXED);
 }
 
@@ -85,12 +85,12 @@ static void look(struct core* core, u64 limit_ns) {
   u32 device_of[HOST_DEVICES];
   u32 count = 0;
   for (u32 i = 0; i < host_link_count; i++) {
-    const struct ring* receive = &host_rings[2 * i];
-    const struct ring* transmit = &host_rings[2 * i + 1];
+    const struct ring* receive = &host_rings[(core->number * HOST_DEVICES + i) * 2];
+    const struct ring* transmit = receive + 1;
     bool in = receive->owner == core && receive->armed && receive->taken != receive->published;
     bool out = transmit->owner == core && transmit->blocked;
     if (host_links[i].gone || (!in && !out)) continue;
-    polled[count] = (struct pollfd){host_links[i].fd, (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0)), 0};
+    polled[count] = (struct pollfd){(in ? receive : transmit)->link->fd, (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0)), 0};
     device_of[count++] = i;
   }
   int waker = wakers[core->number];
@@ -111,7 +111,7 @@ static void look(struct core* core, u64 limit_ns) {
   for (u32 n = 0; n < count; n++) {
     u32 device = device_of[n];
     short events = polled[n].revents;
-    if (events & POLLOUT) ring_transmit(core, &host_rings[2 * device + 1]);
+    if (events & POLLOUT) ring_transmit(core, &host_rings[(core->number * HOST_DEVICES + device) * 2 + 1]);
     if (events & (POLLIN | POLLERR | POLLHUP)) raise_device(core, device);
     if ((events & POLLERR) && !(events & POLLIN) && host_links[device].kind == LINK_TAP) {
       host_links[device].gone = true;  // the interface was deleted: it will never be readable, nor quiet

@@ -71,7 +71,7 @@ static void quiesce(struct core* core, u32 dev, struct device* device) {
 
 void w2c_env_devReset(struct core* core, u32 dev) {
   struct device* device = find_open(core, dev);
-  if (!device) return;
+  if (!device || rings_shared(dev)) return;
   for (u32 i = 0; i < device->pin_count; i++)
     ioapic_route(device->pins[i], (u8)(VECTOR_DEVICE + dev), device->level, false, true);
   quiesce(core, dev, device);
@@ -92,13 +92,22 @@ u32 w2c_env_regWrite(struct core* core, u32 dev, u32 region, u32 offset, u32 wid
   s32 result = virtio_write(device, region, offset, width, value);
   if (result != 1) return (u32)result;
   // Status 0 is a reset: the queues are gone with it.
+  if (rings_shared(dev)) return (u32)EPERM;
   quiesce(core, dev, device);
   pci_enable(device, true);
   return 0;
 }
 
 u32 w2c_env_ringCreate(struct core* core, u32 dev, u32 queue, u32 format, u32 entries) {
-  return find_open(core, dev) ? (u32)ring_create(core, dev, queue, format, entries) : (u32)ENODEV;
+  return find_open(core, dev) ? (u32)ring_create(core, dev, queue, format, entries, 0) : (u32)ENODEV;
+}
+
+// An interrupt finds its core by an entry of the MSI-X table of its own: without one there is nothing to reserve.
+u32 w2c_env_ringReserve(struct core* core, u32 dev, u32 queue, u32 entries, u32 number) {
+  struct device* device = find_open(core, dev);
+  if (!device || device->transport != VIRTIO_PCI_MODERN || !device->msix || number >= device->msix_count) return (u32)ENODEV;
+  if (number == 0 || number >= core_count || number == core->number || queue / 2 != number) return (u32)EINVAL;
+  return (u32)ring_create(core, dev, queue, RING_VIRTIO_SPLIT, entries, number);
 }
 
 // The handler: a level-triggered pin stays masked until the driver has served the device.

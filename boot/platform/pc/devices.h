@@ -22,6 +22,8 @@ struct device {
   u32 notify_bytes, notify_multiplier, config_bytes;
   u16 port;                // legacy PCI: the I/O BAR
   bool msix;
+  volatile u32* msix_entries;
+  u32 msix_count;
   u8 pin_count;
   struct pin pins[PINS_MAX];
   bool level;
@@ -41,7 +43,7 @@ bool virtio_reset(struct device* device);
 s64 virtio_read(struct device* device, u32 region, u32 offset, u32 width);
 s32 virtio_write(struct device* device, u32 region, u32 offset, u32 width, u64 value);
 u32 virtio_queue_size(struct device* device, u32 queue);
-bool virtio_queue_start(struct device* device, u32 queue, struct ring* ring, u64 available, u64 used);
+bool virtio_queue_start(struct device* device, u32 queue, struct ring* ring, u64 available, u64 used, u32 vector);
 void virtio_notify(struct device* device, struct ring* ring);
 bool virtio_event_index(const struct device* device);
 bool e1000_reset(struct device* device);
@@ -50,6 +52,8 @@ s32 e1000_write(struct device* device, u32 region, u32 offset, u32 width, u64 va
 void e1000_ring_start(struct device* device, struct ring* ring);
 void e1000_flush(struct ring* ring);
 void e1000_arm(struct ring* ring, bool on);
-s32 ring_create(struct core* core, u32 device, u32 queue, u32 format, u32 entries);
+s32 ring_create(struct core* core, u32 device, u32 queue, u32 format, u32 entries, u32 number);
+bool rings_shared(u32 device);
+void msix_route(struct device* device, u32 entry, u32 apic_id);
 void rings_drop(u32 device);
 void entropy_read(struct device* device);

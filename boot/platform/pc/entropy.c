@@ -45,7 +45,7 @@ void entropy_read(struct device* d) {
   struct ring ring = {.entries = size, .physical = memory, .queue = 0};
   volatile struct virtio_used* done = (volatile struct virtio_used*)(at + used);
   volatile struct virtio_available* ready = (volatile struct virtio_available*)(at + available);
-  if (virtio_queue_start(d, 0, &ring, memory + available, memory + used)) {
+  if (virtio_queue_start(d, 0, &ring, memory + available, memory + used, 0)) {
     *(struct virtio_descriptor*)at = (struct virtio_descriptor){page, SEED_BYTES, POST_WRITE, 0};
     ready->flags = 1;  // no interrupt
     set_status(d, STATUS_ACKNOWLEDGE | STATUS_DRIVER | (d->features[1] ? STATUS_FEATURES_OK : 0) | STATUS_DRIVER_OK);

@@ -26,7 +26,7 @@ struct virtio_available { u16 flags, index, ring[]; };
 struct virtio_used { u16 flags, index; struct { u32 id, length; } ring[]; };
 
 struct ring {
-  struct core* core;  // its owner; NULL: no ring
+  struct core* core;  // its owner; NULL: no ring, or one that is reserved; atomic
   u32 format, entries;
   struct virtio_descriptor* descriptors;  // e1000: its descriptors, 16 bytes each as well
   struct virtio_available* available;
@@ -41,7 +41,8 @@ struct ring {
   u32 device, queue;
   volatile u16* notify;  // modern PCI; 32 bits wide on MMIO
   u64 physical, bytes;   // of the memory behind it
-  u64 completions;       // where in that memory
+  u64 completions, completion_bytes;  // where in that memory, and what is mapped of it
+  u32 reserved;          // number of the core that may take it, 0: nobody; atomic
   bool owned[PC_RING_ENTRIES];  // virtio: slots posted that the device has not used yet
 };
 extern struct ring pc_rings[PC_RINGS];

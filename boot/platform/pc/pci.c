@@ -106,8 +106,10 @@ static volatile u8* map_part(struct pci p, struct bar bars[6], u32 index, u32 of
 
 // ---- interrupts
 
-// MSI-X with a single vector: entry 0 of the table to this core, the others stay masked.
-static bool msix_init(struct pci p, u32 capability, struct bar bars[6], u8 vector) {
+// MSI-X: entry 0 of the table to this core, the others stay masked until a core takes queues. All have the device's vector:
+// it is the core that tells them apart.
+static bool msix_init(struct device* device, u32 capability, struct bar bars[6], u8 vector) {
+  struct pci p = device->pci;
   u16 control = read16(p, capability + 2);
   u32 table = read32(p, capability + 4);
   volatile u32* entries = (volatile u32*)map_part(p, bars, table & 7, table & ~7u, ((control & 0x7FFu) + 1) * 16);
@@ -118,7 +120,19 @@ static bool msix_init(struct pci p, u32 capability, struct bar bars[6], u8 vecto
   entries[2] = vector;
   entries[3] = 0;
   write16(p, capability + 2, (u16)((control | MSIX_ENABLE) & ~MSIX_FUNCTION_MASK));
+  device->msix_entries = entries;
+  device->msix_count = (control & 0x7FFu) + 1;
   return true;
+}
+
+// The address and vector are complete before the mask goes. Again for the second ring of a pair: the same words.
+void msix_route(struct device* device, u32 entry, u32 apic_id) {
+  if (!device->msix_entries || entry == 0 || entry >= device->msix_count) return;
+  volatile u32* at = device->msix_entries + 4 * entry;
+  at[0] = APIC_WINDOW | apic_id << 12;
+  at[1] = 0;
+  at[2] = device->msix_entries[2];
+  at[3] = 0;
 }
 
 // The PIRQ routers of QEMU's machines, when no firmware has programmed them: A-D (E-H) to IRQ 10 and 11, level-triggered.
@@ -223,7 +237,7 @@ static void add(struct pci p, u32 id) {
   u8 vector = (u8)(VECTOR_DEVICE + (device - devices));
   // Its memory must answer before the MSI-X table in it can be written.
   write16(p, REG_COMMAND, COMMAND_IO | COMMAND_MEMORY | COMMAND_NO_INTX);
-  device->msix = msix && d.kind != DEVICE_E1000 && msix_init(p, msix, bars, vector);
+  device->msix = msix && d.kind != DEVICE_E1000 && msix_init(device, msix, bars, vector);
   if (!device->msix) intx_init(device);
 }
 

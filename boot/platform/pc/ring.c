@@ -18,7 +18,7 @@ static struct ring* slot_for(u32 dev, u32 queue, u64 bytes) {
   for (u32 i = 0; i < PC_RINGS; i++) {
     struct ring* ring = &pc_rings[i];
     if (ring->bytes && ring->device == dev && ring->queue == queue) {
-      if (ring->core) return NULL;  // the queue has one
+      if (ring->core || ring->reserved) return NULL;  // the queue has one
       if (ring->bytes == bytes) former = ring;
       continue;
     }
@@ -34,7 +34,12 @@ static struct ring* slot_for(u32 dev, u32 queue, u64 bytes) {
   return empty;
 }
 
-s32 ring_create(struct core* core, u32 dev, u32 queue, u32 format, u32 entries) {
+static u64 completions_at(const struct core* core, const struct ring* ring) {
+  return (u64)core->memory + LINEAR_RINGS + (u64)(ring - pc_rings) * COMPLETIONS_STRIDE;
+}
+
+// `number`: of the core for which it is reserved, or 0.
+s32 ring_create(struct core* core, u32 dev, u32 queue, u32 format, u32 entries, u32 number) {
   struct device* device = &devices[dev];
   bool virtio = device->transport != TRANSPORT_E1000;
   if (entries < ENTRIES_MIN || entries > ENTRIES_MAX || entries & (entries - 1)) return EINVAL;
@@ -55,8 +60,9 @@ s32 ring_create(struct core* core, u32 dev, u32 queue, u32 format, u32 entries) 
   u8* memory = direct(ring->physical);
   memset(memory, 0, ring->bytes);
   u32 index = (u32)(ring - pc_rings);
-  u64 offset = LINEAR_RINGS + index * COMPLETIONS_STRIDE;
-  if (!map_pages((u64)core->memory + offset, ring->physical + completions, completion_bytes, 0)) return ENOMEM;
+  if (!number && !map_pages(completions_at(core, ring), ring->physical + completions, completion_bytes, 0)) return ENOMEM;
+  ring->completions = completions;
+  ring->completion_bytes = completion_bytes;
   ring->format = format;
   ring->entries = entries;
   ring->descriptors = (struct virtio_descriptor*)memory;
@@ -67,15 +73,43 @@ s32 ring_create(struct core* core, u32 dev, u32 queue, u32 format, u32 entries) 
   memset(ring->owned, 0, sizeof ring->owned);
   ring->notify = NULL;
   ring->event_index = virtio && virtio_event_index(device);
-  if (virtio && !virtio_queue_start(device, queue, ring, ring->physical + available, ring->physical + completions)) return EIO;
+  if (virtio && !virtio_queue_start(device, queue, ring, ring->physical + available, ring->physical + completions, number)) return EIO;
   if (!virtio) e1000_ring_start(device, ring);
+  if (number) {
+    __atomic_store_n(&ring->reserved, number, __ATOMIC_RELEASE);
+    return 0;
+  }
   ring->core = core;
   return (s32)index;
 }
 
+u32 w2c_env_ringTake(struct core* core, u32 dev, u32 queue) {
+  for (u32 i = 0; i < PC_RINGS; i++) {
+    struct ring* ring = &pc_rings[i];
+    u32 us = core->number;
+    if (!ring->bytes || ring->device != dev || ring->queue != queue || us == 0) continue;
+    if (!__atomic_compare_exchange_n(&ring->reserved, &us, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) continue;
+    u64 physical = ring->physical + ring->completions;
+    if (!map_pages(completions_at(core, ring), physical, ring->completion_bytes, 0)) return (u32)ENOMEM;
+    msix_route(&devices[dev], core->number, cpus[core->number].apic_id);
+    __atomic_store_n(&ring->core, core, __ATOMIC_RELEASE);
+    return i;
+  }
+  return (u32)ENODEV;
+}
+
+// Whether another core than the device's owner has a ring of it.
+bool rings_shared(u32 dev) {
+  for (u32 i = 0; i < PC_RINGS; i++) {
+    struct core* core = __atomic_load_n(&pc_rings[i].core, __ATOMIC_ACQUIRE);
+    if (pc_rings[i].bytes && pc_rings[i].device == dev && core && core != devices[dev].owner) return true;
+  }
+  return false;
+}
+
 void rings_drop(u32 dev) {
   for (u32 i = 0; i < PC_RINGS; i++)
-    if (pc_rings[i].bytes && pc_rings[i].device == dev) pc_rings[i].core = NULL;
+    if (pc_rings[i].bytes && pc_rings[i].device == dev) pc_rings[i].core = NULL, pc_rings[i].reserved = 0;
 }
 
 // Frees the slots of the chains that the device has used since the last time. What it says is checked all the same.

@@ -126,15 +126,16 @@ u32 virtio_queue_size(struct device* d, u32 queue) {
   return load(d->registers, 0, PCI_QUEUE_ENABLE, 2) ? 0 : load(d->registers, 0, PCI_QUEUE_SIZE, 2);
 }
 
-// MSI-X: one vector for queues and configuration alike, entry 0. Read back, as 4.1.5.1.2 asks.
-static bool set_vectors(struct device* d) {
+// MSI-X: entry 0 for the configuration and the owner's queues, another one for those of each further core. Read back, as
+// 4.1.5.1.2 asks.
+static bool set_vectors(struct device* d, u32 entry) {
   u32 config = legacy_port(d) ? LEGACY_MSIX_CONFIG : PCI_MSIX_CONFIG, queue = legacy_port(d) ? LEGACY_MSIX_QUEUE : PCI_QUEUE_VECTOR;
   store(d, config, 2, 0);
-  store(d, queue, 2, 0);
-  return load(d->registers, d->port, config, 2) == 0 && load(d->registers, d->port, queue, 2) == 0;
+  store(d, queue, 2, entry);
+  return load(d->registers, d->port, config, 2) == 0 && load(d->registers, d->port, queue, 2) == entry;
 }
 
-bool virtio_queue_start(struct device* d, u32 queue, struct ring* ring, u64 available, u64 used) {
+bool virtio_queue_start(struct device* d, u32 queue, struct ring* ring, u64 available, u64 used, u32 vector) {
   if (d->transport == VIRTIO_MMIO_LEGACY) {
     store(d, MMIO_PAGE_SIZE, 4, SMALL_PAGE);
     store(d, MMIO_QUEUE, 4, queue);
@@ -150,14 +151,14 @@ bool virtio_queue_start(struct device* d, u32 queue, struct ring* ring, u64 avai
     store(d, MMIO_QUEUE_READY, 4, 1);
   } else if (legacy_port(d)) {
     store(d, LEGACY_QUEUE, 2, queue);
-    if (d->msix && !set_vectors(d)) return false;
+    if (d->msix && !set_vectors(d, vector)) return false;
     store(d, LEGACY_PFN, 4, (u32)(ring->physical / SMALL_PAGE));
   } else {
     store(d, PCI_QUEUE, 2, queue);
     u64 at = (u64)load(d->registers, 0, PCI_QUEUE_NOTIFY, 2) * d->notify_multiplier;
     if (at + 2 > d->notify_bytes) return false;
     ring->notify = (volatile u16*)(d->notify + at);
-    if (d->msix && !set_vectors(d)) return false;
+    if (d->msix && !set_vectors(d, vector)) return false;
     store(d, PCI_QUEUE_SIZE, 2, ring->entries);
     store64(d, PCI_DESCRIPTORS, ring->physical);
     store64(d, PCI_AVAILABLE, available);

@@ -20,6 +20,8 @@ import {
   ringEntries,
   RingFormat,
   ringPost,
+  ringReserve,
+  ringTake,
   Transport,
 } from "heddle/runtime/platform";
 import { Errno } from "heddle/runtime/errors";
@@ -148,6 +150,10 @@ function tryRings(dev: i32, e1000: bool): void {
   expect("ring of another device's format", ringCreate(dev, 0, other, ENTRIES), Errno.EINVAL);
   expect("ring of no format", ringCreate(dev, 0, 7, ENTRIES), Errno.EINVAL);
   expect("ring of a queue that is not there", ringCreate(dev, 999, format, ENTRIES), Errno.ENODEV);
+  expect("ring that nobody has reserved", ringTake(dev, 2), Errno.ENODEV);
+  expect("own ring, taken again", ringTake(dev, 0), Errno.ENODEV);
+  expect("ring reserved for a core that is not there", ringReserve(dev, 126, ENTRIES, 63) < 0 ? 1 : 0, 1);
+  expect("ring reserved for itself", ringReserve(dev, 0, ENTRIES, 0) < 0 ? 1 : 0, 1);
   const ring = ringCreate(dev, 0, format, ENTRIES);
   expect("ring", ring >= 0 ? 1 : ring, 1);
   expect("second ring of a queue", ringCreate(dev, 0, format, ENTRIES) < 0 ? 1 : 0, 1);

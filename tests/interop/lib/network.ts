@@ -135,8 +135,8 @@ export class Network {
   }
 
   /** Makes a TAP device that is up. No IPv6 of its own accord: tests see only the frames that they cause. */
-  async tap(name: string, address?: string): Promise<void> {
-    await this.must("ip", ["tuntap", "add", name, "mode", "tap"]);
+  async tap(name: string, address?: string, options: { queues?: boolean } = {}): Promise<void> {
+    await this.must("ip", ["tuntap", "add", name, "mode", "tap", ...(options.queues ? ["multi_queue"] : [])]);
     await this.up(name, address);
   }
 

@@ -25,7 +25,7 @@ function readLine(stream: TcpStream): string {
 function counters(): string {
   const c = stackAt(0).counters;
   return (
-    `core ${coreNumber()} in ${c.ifInPackets} out ${c.ifOutPackets} steeredOut ${c.steeredOut} drops ${c.steeringDrops} ` +
+    `core ${coreNumber()} in ${c.ifInPackets} out ${c.ifOutPackets} steeredOut ${c.steeredOut} steeredIn ${c.steeredIn} drops ${c.steeringDrops} ` +
     `sent ${framesSent} refused ${framesRefused} broken ${coresBroken} away ${packetsAway} used ${packetsTotal - packetsFree}`
   );
 }
