@@ -46,7 +46,7 @@ struct link {
   u32 header_bytes;                // of net_header, how many the kernel reads and writes: 12, 10 or 0
   u64 offered, accepted;           // feature bits
   u64 lost_long, lost_offload, lost_refused;
-  u32 pairs;                       // queues of a TAP device; 1 for others
+  u32 wanted, pairs;               // queues: one for each core is wanted; only a TAP device has more than one
   struct link* more[CORES_MAX];    // its queues besides the first, as links of their own
 };
 

@@ -85,7 +85,7 @@ bool link_attach(struct link* queue) {
 
 // A queue for each further core, detached until that core takes it.
 static void open_queues(struct link* link) {
-  for (u32 i = 1; i < core_count; i++) {
+  for (u32 i = 1; i < link->wanted; i++) {
     struct link* queue = calloc(1, sizeof *queue);
     if (!queue) fail("no memory for %s", link->name);
     *queue = *link;
@@ -103,7 +103,7 @@ static void open_tap(struct link* link) {
   link->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (link->fd < 0 && errno == ENOENT) fail("/dev/net/tun is missing; do: sudo modprobe tun");
   if (link->fd < 0) fail("/dev/net/tun: %s; do: sudo chmod 666 /dev/net/tun", strerror(errno));
-  bool several = core_count > 1;
+  bool several = link->wanted > 1;
   if (set_interface(link, several) && (errno != EINVAL || set_interface(link, several = !several))) switch (errno) {
       case EPERM:
         fail("%s: no permission; do: sudo ip tuntap add %s mode tap user $USER && sudo ip link set %s up", link->name, link->name,

@@ -127,7 +127,10 @@ int main(int argc, char** argv) {
   memory_init(&options);
   for (u32 i = 0; i < core_count; i++) wait_init(memory_create(i));
   host_core = host_self = core_table[0];
-  for (u32 i = 0; i < host_link_count; i++) link_open(&host_links[i]);
+  for (u32 i = 0; i < host_link_count; i++) {
+    host_links[i].wanted = core_count;
+    link_open(&host_links[i]);
+  }
   faults_install();
   signals_install();
   confine_drop_privileges();
