@@ -36,6 +36,22 @@ for (const [cpus, lines] of [
   });
 }
 
+function checkPackets(path: string): void {
+  const { status, stderr } = spawnSync(path, ["--cpus", "14"], { encoding: "utf8", timeout: 60_000 });
+  assert.equal(stderr.match(/^FAILED.*|^panic.*/gm), null, stderr);
+  assert.equal(stderr.match(/^ok /gm)?.length, 20, stderr);
+  assert.match(stderr, /^done$/m);
+  assert.equal(status, 0);
+}
+
+test("packets go between cores and come home; what a core forges in its rings harms no other", async () => {
+  checkPackets(await image(undefined, "core-packets"));
+});
+
+test("packets between cores with a collection and poison at each suspension", async () => {
+  checkPackets(await image({ gcStress: true }, "core-packets"));
+});
+
 test("the same with a collection and poison at each suspension on 2 cores", async () => {
   check(await image({ gcStress: true }), 2, 8);
 });
