@@ -78,6 +78,18 @@ for (const [machine, cpus, memory_mib, nic] of [
   });
 }
 
+test("the HTTP server on 2 CPUs of bochs, an emulator of its own kind: both serve", async () => {
+  const elf = await elfImage("appliances/http-server", "http-server");
+  const guest = await Machine.bochs({ elf }, "corei7_haswell_4770", 2);
+  try {
+    await guest.until(/cores: 2 of 2 serve/, 60_000);
+    await guest.until(/serving http/, 60_000);
+    for (let i = 0; i < 10; i++) assert.equal((await guest.fetch()).status, 200);
+  } finally {
+    await guest.close();
+  }
+});
+
 test("two idle CPUs get no interrupt at all, neither timer nor wake-up", async () => {
   const elf = await elfImage("tests/guest/services/cores-idle", "tests/cores-idle");
   const folder = mkdtempSync(join(tmpdir(), "heddle-idle-"));

@@ -130,6 +130,45 @@ describe("the HTTP server on 2 of 4 cores", () => {
   });
 });
 
+test("with a collection and poison at each suspension, 2 cores serve as well", async () => {
+  const variant = { gcStress: true };
+  const stressed = await hostedImage("tests/interop/services/cores", "tests/interop-cores-gc", variant);
+  const network = await Network.create();
+  try {
+    await network.tap("t0", `${HOST}/24`);
+    const running = network.start(stressed, ["--tap", "t0", "--config", config, "--cpus", "2"]);
+    await running.until(/cores: 2 of 2 serve/);
+    const client = join(root, "tests/interop/lib/cores-client.ts");
+    const output = await network.must(process.execPath, ["--import", "tsx", client, GUEST, HOST], 60_000);
+    const seen = JSON.parse(output) as Seen;
+    assert.deepEqual(seen.again, seen.first);
+    assert.ok(seen.connected.every(Boolean) && seen.uploads.every(Boolean));
+    assert.doesNotMatch(running.output, /panic|fiber .* ended/);
+  } finally {
+    await network.close();
+  }
+});
+
+test("with onPanic halt, the flows of a core that panics are lost, and the others take its part", async () => {
+  const network = await Network.create();
+  try {
+    const file = join(folder, "halt.json");
+    const interfaces = { eth0: { address: `${GUEST}/24`, gateway: HOST } };
+    writeFileSync(file, JSON.stringify({ interfaces, cores: { onPanic: "halt" } }));
+    await network.tap("t0", `${HOST}/24`);
+    const running = network.start(image, ["--tap", "t0", "--config", file, "--cpus", "3"]);
+    await running.until(/cores: 3 of 3 serve/);
+    const client = join(root, "tests/interop/lib/death-client.ts");
+    const seen = JSON.parse(await network.must(process.execPath, ["--import", "tsx", client, GUEST], 60_000));
+    await running.until(/cores: 1 have died; their flows are lost/);
+    assert.deepEqual(seen.before, [0, 1, 2]);
+    assert.equal(seen.kept, true);
+    assert.deepEqual(seen.after, [0, 2]);
+  } finally {
+    await network.close();
+  }
+});
+
 test("64 cores serve together", async () => {
   const network = await Network.create();
   try {

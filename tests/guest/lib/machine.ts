@@ -90,7 +90,7 @@ export class Machine {
   }
 
   /** Debian's bochs from the disk image, with its e1000 and its own slirp. */
-  static async bochs(options: Options, model: string): Promise<Machine> {
+  static async bochs(options: Options, model: string, cpus = 1): Promise<Machine> {
     const folder = mkdtempSync(join(tmpdir(), "heddle-guest-"));
     const port = await freePort();
     const boot = await bootOf({ ...options, disk: true }, folder);
@@ -101,7 +101,7 @@ export class Machine {
       "display_library: term",
       "romimage: file=/usr/share/bochs/BIOS-bochs-latest",
       "vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest",
-      `cpu: model=${model}, ips=50000000`,
+      `cpu: model=${model}, count=${cpus}, ips=50000000`,
       "megs: 64",
       "pci: enabled=1, chipset=i440fx, slot1=e1000",
       `e1000: card=0, enabled=1, mac=52:54:00:12:34:56, ethmod=slirp, script=${join(folder, "slirp")}`,

@@ -4,16 +4,16 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "../../../boot/toolchain/index.ts";
+import { build, type BuildOptions } from "../../../boot/toolchain/index.ts";
 import type { Network, Running } from "./network.ts";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
 
 /** Builds a service for Linux; the path of the image. */
-export async function hostedImage(directory: string, name: string): Promise<string> {
+export async function hostedImage(directory: string, name: string, variant?: BuildOptions["variant"]): Promise<string> {
   const outDirectory = join(root, "dist", name);
   const built = await build({
-    ...{ name, directory: join(root, directory), platform: "linux", profile: "image", outDirectory },
+    ...{ name, directory: join(root, directory), platform: "linux", profile: "image", outDirectory, variant },
     progress: () => {},
   });
   return built.linux!;

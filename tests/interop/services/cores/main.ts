@@ -3,9 +3,10 @@
 //   who                   the number of the core
 //   counters              what it has handed over and taken, and its packets
 //   connect ADDRESS PORT  a connection of its own from there, whose answer it passes on
+//   die                   the core panics
 //   take BYTES            reads so many bytes and says their sum: they come in frames of whatever size
 import { announce, startNetwork, stackAt, TcpListener, TcpStream, socketError } from "heddle/net";
-import { coresBroken, coreNumber, framesRefused, framesSent, packetsFree, packetsTotal } from "heddle/runtime";
+import { coresBroken, coreNumber, framesRefused, framesSent, packetsFree, packetsTotal, panic } from "heddle/runtime";
 import { spawn } from "heddle/fibers";
 import { packetsAway } from "heddle/runtime/memory/away";
 
@@ -52,12 +53,18 @@ function take(stream: TcpStream, bytes: i32): string {
   return `core ${coreNumber()} missing ${bytes} sum ${sum}`;
 }
 
+function panicNow(): void {
+  const text = String.UTF8.encode("asked for");
+  panic(changetype<usize>(text), text.byteLength);
+}
+
 function serve(stream: TcpStream): void {
   for (;;) {
     const words = readLine(stream).split(" ");
     if (words[0] == "who") stream.writeText(`core ${coreNumber()}\n`);
     else if (words[0] == "counters") stream.writeText(counters() + "\n");
     else if (words[0] == "connect") stream.writeText(connect(words[1], <u32>parseInt(words[2])) + "\n");
+    else if (words[0] == "die") panicNow();
     else if (words[0] == "take") {
       stream.writeText("go\n");
       stream.writeText(take(stream, <i32>parseInt(words[1])) + "\n");
