@@ -64,8 +64,6 @@ export abstract class FlowHolder {
 }
 
 export class Steering {
-  readonly self: u32 = coreNumber();
-  readonly cores: u32 = coreCount();
   /** The core of each slot. */
   private readonly table: usize = heap.alloc(SLOTS);
   private readonly key0: u64 = sharedKey(0);
@@ -77,7 +75,11 @@ export class Steering {
   /** Index of the interface that the frame in hand came in on. */
   private iface: u32 = 0;
 
-  constructor(private readonly stack: Stack) {
+  constructor(
+    private readonly stack: Stack,
+    readonly self: u32 = coreNumber(),
+    readonly cores: u32 = coreCount(),
+  ) {
     memory.fill(this.table, 0, SLOTS);
     openPort(PACKET_PORT, new PacketPort(stack));
   }
