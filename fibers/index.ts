@@ -1,6 +1,6 @@
 // Fibers: cooperative threads of a core. What blocks looks blocking and lets others run.
 
-import { initCores, initPackets, addSource, Errno, runLoop, exit } from "../runtime";
+import { initPackets, addSource, Errno, runLoop, exit } from "../runtime";
 import {
   currentTask,
   DEFAULT_STACK_BYTES,
@@ -79,7 +79,6 @@ function runService(_: usize): void {
 /** Boots the runtime, runs `main` as the first fiber, and the loop until it is stopped. The toolchain's entry calls this. */
 export function run(main: () => void): void {
   initPackets();
-  initCores();
   addSource(new Scheduler(), true);
   service = main;
   const main_ = spawnTask(runService.index, 0, 4 * DEFAULT_STACK_BYTES)!;

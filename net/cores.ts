@@ -62,6 +62,7 @@ export function shareNetwork(stack: Stack, cards: Array<Card>): void {
 
 /** Another core: takes part in the network of core 0. Its interfaces are there, in the same order. */
 export function followNetwork(stack: Stack): void {
+  startCores();
   network = stack;
   stack.follower = true;
   addSource(new Follower(stack));

@@ -28,6 +28,8 @@ import { FrameTaker, Peer, PORTS, takers } from "./peer";
 /** Messages taken from one core in a turn, at most. */
 const TAKE_BUDGET: u32 = 256;
 
+// Lazy: else its class would be linked into images that never join the cores.
+@lazy
 let source: CoresSource | null = null;
 
 /** Messages sent, and cores whose rings held what no honest core writes. */
@@ -47,7 +49,7 @@ export function coreCount(): u32 {
   return <u32>info(Info.CORES);
 }
 
-/** Makes this core reachable by the others. Once, before the loop runs; nothing on a machine with one core. */
+/** Makes this core reachable by the others; nothing on a machine with one core. */
 export function initCores(): void {
   if (coreCount() < 2 || source != null) return;
   initAway();
@@ -103,8 +105,8 @@ export function flushCores(): void {
 class CoresSource extends Source {
   private readonly peers: StaticArray<Peer | null> = new StaticArray<Peer | null>(CORES_MAX);
   private readonly scratch: CoreMessage = changetype<CoreMessage>(heap.alloc(MESSAGE_BYTES));
-  /** Cores with something to take, and those that get something at the end of the turn. */
-  private rang: u64 = 0;
+  /** Cores with something to take (some may have rung before this one joined), and those that get something at the end of the turn. */
+  private rang: u64 = bellTake();
   private dirty: u64 = 0;
   private readonly self: u32 = coreNumber();
   private readonly count: u32 = coreCount();
@@ -166,7 +168,7 @@ class CoresSource extends Source {
   // What was sent after this source's flush, by a later one.
   arm(): bool {
     this.flush();
-    return this.dirty != 0;
+    return (this.dirty | this.rang) != 0;
   }
 }
 

@@ -5,7 +5,6 @@ export {
   flushCores,
   framesRefused,
   framesSent,
-  initCores,
   messagesSent,
   openPort,
   post,

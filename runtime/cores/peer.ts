@@ -27,6 +27,8 @@ export abstract class FrameTaker {
   abstract takeFrame(p: Packet, from: u32): void;
 }
 
+
+@lazy
 export const takers: StaticArray<FrameTaker | null> = new StaticArray<FrameTaker | null>(<i32>PORTS);
 
 export class Peer {

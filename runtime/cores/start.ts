@@ -4,7 +4,7 @@ import { CORES_MAX, CoreState, coreState, coresStart } from "../platform";
 import { log, LogLevel } from "../log";
 import { loopNow, timers } from "../loop/loop";
 import { Timer } from "../loop/timer";
-import { coreCount, coreNumber } from "./cores";
+import { coreCount, coreNumber, initCores } from "./cores";
 import { openPublished } from "./published";
 
 let started = false;
@@ -20,8 +20,13 @@ export function coresWanted(): u32 {
   return min(wanted, coreCount());
 }
 
-/** Starts the other cores, each with `main` of its own; returns at once. Only core 0 can, and only once. */
+/**
+ * Joins the cores: each calls it in its `main`, core 0 when the others are to run. There it starts them, each with an
+ * instance and a `main` of its own, and returns at once; on the others it makes them reachable. Once; more do nothing.
+ * An image that never calls it carries nothing of the cores.
+ */
 export function startCores(): void {
+  initCores();
   if (started || coreNumber() != 0 || coresWanted() < 2) return;
   started = true;
   if (!openPublished()) {

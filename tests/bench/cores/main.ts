@@ -35,8 +35,8 @@ function flood(call: Call): void {
 function nothing(call: Call): void {}
 
 export function main(): void {
-  if (coreNumber() != 0) return;
   startCores();
+  if (coreNumber() != 0) return;
   while (coreState(1) != CoreState.UP) sleep(1);
   callOn(1, nothing, 0);
   for (let round = 0; round < 6; round++) {

@@ -5,8 +5,8 @@ import { coreCount, coreNumber, coreState, CoreState, print, startCores } from "
 function nothing(call: Call): void {}
 
 export function main(): void {
-  if (coreNumber() != 0) return;
   startCores();
+  if (coreNumber() != 0) return;
   for (let i: u32 = 1; i < coreCount(); i++) {
     while (coreState(i) != CoreState.UP) sleep(1);
     callOn(i, nothing, 0);

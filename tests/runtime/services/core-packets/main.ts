@@ -149,8 +149,8 @@ function check(ok: bool, what: string): void {
 
 export function main(): void {
   openPort(PORT, new Counter());
-  if (coreNumber() != 0) return;
   startCores();
+  if (coreNumber() != 0) return;
   for (let tries = 0; coresUp() < coreCount() && tries < 2000; tries++) sleep(5);
   const before = packetsFree;
   check(callOn(1, sendMany, 0, 30_000) == 1, "all packets of core 1 came home");

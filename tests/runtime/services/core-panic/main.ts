@@ -27,9 +27,9 @@ function whenUp(core: u32): void {
 }
 
 export function main(): void {
+  startCores();
   if (coreNumber() != 0) return;
   panicPolicy(PanicPolicy.HALT);
-  startCores();
   for (let i: u32 = 1; i < coreCount(); i++) whenUp(i);
   const sum = callOn(1, add, 1) + callOn(2, add, 2);
   post(1, fail);

@@ -58,9 +58,9 @@ function check(ok: bool, what: string): void {
 }
 
 export function main(): void {
+  startCores();
   if (coreNumber() != 0) return;
   const cores = coreCount();
-  startCores();
   let up: u32 = 1;
   for (let tries = 0; tries < 2000; tries++) {
     up = 0;
