@@ -71,7 +71,22 @@ export class Counters {
   ip6InMartians: u64;
   ip6InUnknownProtos: u64;
   ip6InDelivers: u64;
+  ip6InNoRoutes: u64;
+  ip6InBlackholed: u64;
+  ip6InReversePath: u64;
+  ip6InTooBigErrors: u64;
+  ip6OutForwDatagrams: u64;
+  ip6OutRequests: u64;
+  ip6OutNoRoutes: u64;
   ip6OutDiscards: u64;
+  ip6ReasmReqds: u64;
+  ip6ReasmOKs: u64;
+  ip6ReasmFails: u64;
+  ip6ReasmTimeout: u64;
+  ip6ReasmOverlaps: u64;
+  ip6FragOKs: u64;
+  ip6FragFails: u64;
+  ip6FragCreates: u64;
   icmp6InMsgs: u64;
   icmp6InErrors: u64;
   icmp6InCsumErrors: u64;
@@ -213,7 +228,22 @@ export const COUNTER_NAMES: StaticArray<string> = [
   "Ip6InMartians",
   "Ip6InUnknownProtos",
   "Ip6InDelivers",
+  "Ip6InNoRoutes",
+  "Ip6InBlackholed",
+  "Ip6InReversePath",
+  "Ip6InTooBigErrors",
+  "Ip6OutForwDatagrams",
+  "Ip6OutRequests",
+  "Ip6OutNoRoutes",
   "Ip6OutDiscards",
+  "Ip6ReasmReqds",
+  "Ip6ReasmOKs",
+  "Ip6ReasmFails",
+  "Ip6ReasmTimeout",
+  "Ip6ReasmOverlaps",
+  "Ip6FragOKs",
+  "Ip6FragFails",
+  "Ip6FragCreates",
   "Icmp6InMsgs",
   "Icmp6InErrors",
   "Icmp6InCsumErrors",
@@ -290,6 +320,22 @@ export const COUNTER_NAMES: StaticArray<string> = [
   "NoBuffers",
   "NoticesLost",
 ];
+
+/** What is counted of reassembly, alike for both versions of IP. */
+@unmanaged
+export class ReasmCounters {
+  reqds: u64;
+  oks: u64;
+  fails: u64;
+  timeout: u64;
+  overlaps: u64;
+}
+
+/** The counters of reassembly of one version of IP. */
+export function reasmCounters(counters: Counters, v4: bool): ReasmCounters {
+  const at = v4 ? offsetof<Counters>("ipReasmReqds") : offsetof<Counters>("ip6ReasmReqds");
+  return changetype<ReasmCounters>(changetype<usize>(counters) + at);
+}
 
 /** Counters, all zero. */
 export function newCounters(): Counters {

@@ -1,17 +1,14 @@
-// The router's way for packets to others (RFC 1812, 5.2 and 5.3): look-up, TTL, errors, redirects, fragmentation, and the
-// offloads of a received frame carried over to the one sent.
+// The router's way for packets to others (RFC 1812, 5.2 and 5.3; IPv6: forward6.ts): look-up, TTL, errors, redirects,
+// fragmentation, and the offloads of a received frame carried over to the one sent.
 //
 //   quick:   path of this pair of addresses known? --yes--> filter, TTL, MTU, checksum, out
 //                | no                                         ^
 //   forward: addresses allowed? a route? -- path remembered --+
 //
 // Invariants
-// 1. A Path is the whole decision about (source, destination, interface it came in on); it is good while its Route is
-//    (`Ip.generation`). The table is direct-mapped and of fixed size: peers can make it miss, which costs the look-ups
-//    that it saves, and nothing else.
-// 2. Every error quotes the packet as it came: it is sent before the router has changed anything in it.
-// 3. Only what came to our own hardware address is sent on (RFC 1812, 5.3.4).
-// 4. What is cut, is cut to the MTU of the link it leaves through. Path MTUs learnt for our own connections do not count:
+// 1. Every error quotes the packet as it came: it is sent before the router has changed anything in it.
+// 2. Only what came to our own hardware address is sent on (RFC 1812, 5.3.4).
+// 3. What is cut, is cut to the MTU of the link it leaves through. Path MTUs learnt for our own connections do not count:
 //    an error forged against one of them must not slow down the traffic of others.
 
 import { Packet, PacketFlag } from "../../runtime";
@@ -29,75 +26,33 @@ import {
   ipv4Ttl,
   lowerTtl,
 } from "../wire/ipv4";
+import { tcpHeaderBytes } from "../wire/tcp";
 import { isLinkLocal, isV4Multicast, v4 } from "./address";
 import { carryOffload, GSO, segmentBytes } from "./carry";
+import { forward6, pass6 } from "./forward6";
 import { fragment4 } from "./fragment";
 import { Router } from "./hook";
 import { sendIcmpError } from "./icmp";
 import { send4 } from "./ipv4";
-import { Route, ROUTE_BYTES, RouteKind } from "./route";
+import { Path, Paths } from "./paths";
+import { RouteKind } from "./route";
 
-/** Pairs of addresses whose path is remembered; a power of two. */
-const PATHS: u32 = 1024;
 /** Redirects for one pair: at most one in this time (RFC 1812, 4.3.2.8 asks for a limit). */
 const REDIRECT_NS: i64 = 1_000_000_000;
 const LINK_GROUP: u32 = PacketFlag.LINK_BROADCAST | PacketFlag.LINK_MULTICAST;
 
-
-@unmanaged
-class Path {
-  srcHi: u64;
-  srcLo: u64;
-  dstHi: u64;
-  dstLo: u64;
-  /** When the source was last told of a better way, ns; i64.MIN_VALUE: not yet. */
-  redirected_ns: i64;
-  /** Index of the interface it came in on. */
-  iface: u32;
-  /** The source would reach the next hop without us. */
-  detour: bool;
-
-
-  @inline get route(): Route {
-    return changetype<Route>(changetype<usize>(this) + PATH_ROUTE);
-  }
-}
-
-const PATH_ROUTE: usize = (offsetof<Path>() + 7) & ~7;
-const PATH_BYTES: usize = PATH_ROUTE + ROUTE_BYTES;
-
 /** Makes a stack a router: `stack.ip.router = new Forwarder(stack)`. */
 export class Forwarder extends Router {
-  private readonly paths: usize = heap.alloc(<usize>PATHS * PATH_BYTES);
-  /** Which place a pair has is not to be predicted. */
-  private readonly key: u64;
+  private readonly paths: Paths;
 
   constructor(stack: Stack) {
     super();
-    memory.fill(this.paths, 0, <usize>PATHS * PATH_BYTES);
-    this.key = stack.random64() | 1;
-  }
-
-
-  @inline private place(iface: u32, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64): Path {
-    let x = (srcHi ^ rotl<u64>(dstHi, 32) ^ iface) * this.key;
-    x = (x ^ srcLo ^ rotl<u64>(dstLo, 17)) * this.key;
-    return changetype<Path>(this.paths + <usize>((x >> 40) & (PATHS - 1)) * PATH_BYTES);
-  }
-
-
-  @inline private fits(path: Path, iface: u32, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64): bool {
-    return (
-      path.dstLo == dstLo && path.srcLo == srcLo && path.dstHi == dstHi && path.srcHi == srcHi && path.iface == iface
-    );
+    this.paths = new Paths(stack);
   }
 
   quick4(stack: Stack, iface: Interface, p: Packet): bool {
-    const src = v4(ipv4Src(p.data));
-    const dst = v4(ipv4Dst(p.data));
-    const path = this.place(iface.index, 0, src, 0, dst);
-    if (path.route.generation != stack.ip.generation || !this.fits(path, iface.index, 0, src, 0, dst)) return false;
-    if ((p.flags & LINK_GROUP) != 0) return false;
+    const path = this.paths.known(stack, iface.index, 0, v4(ipv4Src(p.data)), 0, v4(ipv4Dst(p.data)));
+    if (path == null || (p.flags & LINK_GROUP) != 0) return false;
     this.pass4(stack, iface, p, path);
     return true;
   }
@@ -112,7 +67,7 @@ export class Forwarder extends Router {
       p.free();
       return;
     }
-    const path = this.find(stack, iface, 0, v4(src), 0, v4(dst));
+    const path = this.paths.find(stack, iface, 0, v4(src), 0, v4(dst));
     if (path == null) {
       counters.ipInNoRoutes++;
       if (ipv4Ttl(h) > 1) sendIcmpError(stack, p, IcmpType.UNREACHABLE, IcmpUnreachable.NET, 0);
@@ -125,40 +80,10 @@ export class Forwarder extends Router {
       // A blackhole, or another link's broadcast address, which only helps those who flood (RFC 2644).
       if (kind == RouteKind.BLACKHOLE) counters.ipInBlackholed++;
       else counters.ipInAddrErrors++;
-      path.route.generation = 0;
       p.free();
       return;
     }
     this.pass4(stack, iface, p, path);
-  }
-
-  // The path of a pair from the routing table; null without a route.
-  private find(stack: Stack, iface: Interface, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64): Path | null {
-    const ip = stack.ip;
-    const entry = ip.table.lookupFrom(dstHi, dstLo, srcHi, srcLo);
-    if (entry == null) return null;
-    const path = this.place(iface.index, srcHi, srcLo, dstHi, dstLo);
-    path.srcHi = srcHi;
-    path.srcLo = srcLo;
-    path.dstHi = dstHi;
-    path.dstLo = dstLo;
-    path.iface = iface.index;
-    path.redirected_ns = i64.MIN_VALUE;
-    const route = path.route;
-    const direct = (entry.hopHi | entry.hopLo) == 0;
-    route.hopHi = direct ? dstHi : entry.hopHi;
-    route.hopLo = direct ? dstLo : entry.hopLo;
-    route.kind = entry.kind;
-    route.iface = <u16>entry.iface;
-    route.neighbour = null;
-    route.mtu = stack.interfaces[entry.iface].mtu;
-    route.generation = ip.generation;
-    path.detour = false;
-    if (entry.kind == RouteKind.UNICAST && entry.iface == iface.index) {
-      const back = ip.table.lookup(srcHi, srcLo);
-      path.detour = back != null && back.iface == iface.index && (back.hopHi | back.hopLo) == 0;
-    }
-    return path;
   }
 
   private pass4(stack: Stack, from: Interface, p: Packet, path: Path): void {
@@ -191,14 +116,14 @@ export class Forwarder extends Router {
       p.free();
       return;
     }
-    lowerTtl(h);
+    lowerTtl(p.data);
     if (filter != null && !filter.postRoute(stack, to, p)) return;
     counters.ipForwDatagrams++;
     if (bytes <= limit) {
       send4(stack, p, route);
     } else if (p.flags & GSO) {
       // Without DF the sender lets routers cut: smaller segments spare the receiver the joining.
-      p.gsoSize -= <u16>(bytes - limit);
+      p.gsoSize = <u16>(limit - header - tcpHeaderBytes(p.data + header));
       send4(stack, p, route);
     } else {
       fragment4(stack, p, route, limit);
@@ -217,6 +142,17 @@ export class Forwarder extends Router {
     path.redirected_ns = now;
     stack.counters.icmpOutRedirects++;
     sendIcmpError(stack, p, IcmpType.REDIRECT, IcmpRedirect.HOST, <u32>path.route.hopLo);
+  }
+
+  quick6(stack: Stack, iface: Interface, p: Packet, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64): bool {
+    const path = this.paths.known(stack, iface.index, srcHi, srcLo, dstHi, dstLo);
+    if (path == null || (p.flags & LINK_GROUP) != 0) return false;
+    pass6(stack, iface, p, path);
+    return true;
+  }
+
+  forward6(stack: Stack, iface: Interface, p: Packet, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64): void {
+    forward6(stack, iface, p, this.paths, srcHi, srcLo, dstHi, dstLo);
   }
 }
 

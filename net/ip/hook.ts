@@ -9,7 +9,7 @@ import { Packet } from "../../runtime";
 import { Interface } from "../link/interface";
 import { Stack } from "../stack";
 
-/** Takes IPv4 packets that are for others: net/ip/forward.ts. IPv6 packets for others are dropped. */
+/** Takes packets that are for others: net/ip/forward.ts. */
 export abstract class Router {
   /**
    * Sends a packet on when its way is known from a recent one: the short path of most packets.
@@ -19,6 +19,10 @@ export abstract class Router {
   abstract quick4(stack: Stack, iface: Interface, p: Packet): bool;
   /** Sends a packet on, or answers or drops it. Owns it. */
   abstract forward4(stack: Stack, iface: Interface, p: Packet): void;
+  /** As `quick4`, for IPv6: with the packet's addresses, those of the link with the interface's number (wire/ipv6.ts). */
+  abstract quick6(stack: Stack, iface: Interface, p: Packet, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64): bool;
+  /** As `forward4`, for IPv6. */
+  abstract forward6(stack: Stack, iface: Interface, p: Packet, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64): void;
 }
 
 /**
@@ -27,6 +31,10 @@ export abstract class Router {
  * taken the packet: dropped, answered, or kept it. It may change addresses and ports, in the linear part, and keeps the
  * checksums right: with CHECKSUM_PENDING or CHECKSUM_PARTIAL the transport's field holds only the sum of the pseudo
  * header, so that only a change of address touches it; else it is updated for every change (RFC 1624).
+ *
+ * Both versions of IP come here; the first four bits of the packet tell which. An IPv6 packet's transport header lies behind its
+ * extension headers: `skipHeaders` (ipv6-headers.ts) gives where, and of which type. Neighbour discovery and group reports
+ * pass `preRoute` and `input` too; what we send of them goes past the filter.
  */
 export abstract class PacketFilter {
   /** Everything from the link, before it is known whether it is for us: conntrack, destination NAT. */

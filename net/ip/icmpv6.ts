@@ -229,7 +229,7 @@ export function sendIcmp6Error(stack: Stack, p: Packet, type: u32, code: u32, re
   }
   const route = scratchRoute();
   if (stack.ip.resolve(route, srcHi, srcLo) < 0) {
-    counters.ipOutNoRoutes++;
+    counters.ip6OutNoRoutes++;
     return;
   }
   const e = allocPacket();

@@ -253,22 +253,27 @@ export class Ip {
    */
   output(p: Packet, route: Route, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64, protocol: u32, tos: u32): i32 {
     const stack = stackAt(this.stackId);
-    stack.counters.ipOutRequests++;
+    const counters = stack.counters;
+    const isFour = isV4(dstHi, dstLo);
+    if (isFour) counters.ipOutRequests++;
+    else counters.ip6OutRequests++;
     if (route.generation != this.generation) {
       const error = this.resolveNow(route, dstHi, dstLo);
       if (error < 0) {
-        stack.counters.ipOutNoRoutes++;
+        if (isFour) counters.ipOutNoRoutes++;
+        else counters.ip6OutNoRoutes++;
         p.free();
         return error;
       }
     }
     if (p.headroom < <usize>OUTPUT_HEADROOM) {
-      stack.counters.ipOutDiscards++;
+      if (isFour) counters.ipOutDiscards++;
+      else counters.ip6OutDiscards++;
       p.free();
       return Errno.EMSGSIZE;
     }
     const ttl = route.ttl != 0 ? <u32>route.ttl : route.kind == RouteKind.MULTICAST ? 1 : DEFAULT_TTL;
-    if (!isV4(dstHi, dstLo)) return output6(stack, p, route, srcHi, srcLo, dstHi, dstLo, protocol, tos, ttl);
+    if (!isFour) return output6(stack, p, route, srcHi, srcLo, dstHi, dstLo, protocol, tos, ttl);
     return output4(stack, p, route, <u32>srcLo, <u32>dstLo, protocol, tos, ttl);
   }
 

@@ -23,7 +23,7 @@ import {
   Protocol,
 } from "../wire/ipv4";
 import { udpDst } from "../wire/udp";
-import { isV4Loopback, isV4Multicast, V4_PREFIX, v4 } from "./address";
+import { isV4, isV4Loopback, isV4Multicast, V4_PREFIX, v4 } from "./address";
 import { fragment4 } from "./fragment";
 import { icmpInput, reportError, sendIcmpError } from "./icmp";
 import { reversePathHolds } from "./reverse-path";
@@ -227,7 +227,8 @@ export function send4(stack: Stack, p: Packet, route: Route): i32 {
     if (neighbour == null || neighbour.serial != route.neighbourSerial) {
       neighbour = neighbours.findOrAdd(iface.index, route.hopHi, route.hopLo);
       if (neighbour == null) {
-        stack.counters.ipOutDiscards++;
+        if (isV4(route.hopHi, route.hopLo)) stack.counters.ipOutDiscards++;
+        else stack.counters.ip6OutDiscards++;
         p.free();
         return Errno.ENOBUFS;
       }
@@ -249,7 +250,8 @@ export function send4(stack: Stack, p: Packet, route: Route): i32 {
       linkOutput(stack, iface, p, 0x01005e000000 | (<u64>(ipv4Dst(p.data) & 0x7fffff)), EtherType.IPV4);
       return 0;
     default:
-      stack.counters.ipOutNoRoutes++;
+      if (isV4(route.hopHi, route.hopLo)) stack.counters.ipOutNoRoutes++;
+      else stack.counters.ip6OutNoRoutes++;
       p.free();
       return Errno.ENETUNREACH;
   }

@@ -1,53 +1,54 @@
-// Cutting an IPv6 packet of ours into fragments (RFC 8200, 4.5): headers of their own, slices of the original's payload.
+// Cutting an IPv6 packet into fragments (RFC 8200, 4.5): headers of their own, slices of the original's payload. Packets of
+// ours, and what was joined here on its way to others.
 
-import { allocPacket, Errno, Packet, PacketFlag } from "../../runtime";
+import { allocPacket, BUFFER_DATA_BYTES, Errno, HEADROOM_BYTES, Packet, PacketFlag } from "../../runtime";
 import { completeChecksum } from "../link/offload";
 import { addRange } from "../range";
 import { Stack } from "../stack";
-import { emitFragment, emitIpv6, FRAGMENT_BYTES, IPV6_BYTES, NextHeader } from "../wire/ipv6";
+import { emitFragment, FRAGMENT_BYTES, IPV6_BYTES, setIpv6Payload, NextHeader } from "../wire/ipv6";
 import { send6 } from "./ipv6";
+import { unfragmentable, walkTypeAt } from "./ipv6-headers";
 import { Route } from "./route";
 
-/** Sends a packet (`data` at the transport header) in fragments of at most the route's MTU. Owns it. */
-export function fragment6(
-  stack: Stack,
-  p: Packet,
-  route: Route,
-  srcHi: u64,
-  srcLo: u64,
-  dstHi: u64,
-  dstLo: u64,
-  protocol: u32,
-  trafficClass: u32,
-  hopLimit: u32,
-): i32 {
+/** Sends a packet (`data` at the IPv6 header) in fragments of at most `limit` bytes. Owns it. */
+export function fragment6(stack: Stack, p: Packet, route: Route, limit: u32): i32 {
   const counters = stack.counters;
+  const head = unfragmentable(p);
+  const typeAt = walkTypeAt;
+  const header = head + FRAGMENT_BYTES;
+  if (head == 0 || header + 8 > limit || <usize>header > BUFFER_DATA_BYTES - HEADROOM_BYTES) {
+    counters.ip6FragFails++;
+    p.free();
+    return Errno.EMSGSIZE;
+  }
   // The checksum covers the whole: no device can complete it on fragments.
   if (p.flags & PacketFlag.CHECKSUM_PARTIAL) completeChecksum(p);
-  const payload = p.totalLen;
-  const header = IPV6_BYTES + FRAGMENT_BYTES;
-  const step = (route.mtu - header) & ~7;
+  const type = load<u8>(p.data + typeAt);
+  const payload = p.totalLen - head;
+  const step = (limit - header) & ~7;
   // Random: not to be predicted (RFC 7739), and among 2^32 not repeated soon.
   const id = stack.random32();
   for (let offset: u32 = 0; offset < payload; offset += step) {
     const bytes = min(step, payload - offset);
     const f = allocPacket();
-    if (f == null || !addRange(f, p, offset, bytes)) {
+    const at = f != null ? f.append(header) : 0;
+    if (f == null || !addRange(f, p, head + offset, bytes)) {
       // The rest is of no use without this one.
-      counters.ipFragFails++;
+      counters.ip6FragFails++;
       if (f != null) f.free();
       else counters.noBuffers++;
       p.free();
       return Errno.ENOBUFS;
     }
-    const at = f.push(header);
-    emitIpv6(at, trafficClass, 0, FRAGMENT_BYTES + bytes, NextHeader.FRAGMENT, hopLimit, srcHi, srcLo, dstHi, dstLo);
-    emitFragment(at + IPV6_BYTES, protocol, offset | (offset + bytes < payload ? 1 : 0), id);
+    memory.copy(at, p.data, head);
+    store<u8>(at + typeAt, <u8>NextHeader.FRAGMENT);
+    setIpv6Payload(at, header - IPV6_BYTES + bytes);
+    emitFragment(at + head, type, offset | (offset + bytes < payload ? 1 : 0), id);
     f.iface = p.iface;
-    counters.ipFragCreates++;
+    counters.ip6FragCreates++;
     send6(stack, f, route);
   }
-  counters.ipFragOKs++;
+  counters.ip6FragOKs++;
   p.free();
   return 0;
 }

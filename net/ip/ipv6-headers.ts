@@ -95,6 +95,48 @@ function walkOptions(stack: Stack, p: Packet, at: u32, end: u32): bool {
 }
 
 /**
+ * Goes over the extension headers of a packet (`data` at its IPv6 header) to its transport or fragment header without judging
+ * them, for those between the ends.
+ * @returns its offset, with its type in `walkType` and where that stands in `walkTypeAt`; 0 when the headers have no end
+ */
+export function skipHeaders(p: Packet): u32 {
+  return skip(p, false);
+}
+
+/**
+ * The part of a packet that each of its fragments carries (RFC 8200, 4.5): up to a routing header, else up to hop-by-hop options,
+ * else the IPv6 header.
+ * @returns its bytes, with the offset of the last type in it in `walkTypeAt`; 0 when the headers have no end
+ */
+export function unfragmentable(p: Packet): u32 {
+  return skip(p, true);
+}
+
+function skip(p: Packet, unfragmentable: bool): u32 {
+  let type = ipv6Next(p.data);
+  let typeAt = NEXT_AT;
+  let at = IPV6_BYTES;
+  walkTypeAt = typeAt;
+  let part = at;
+  for (let n: u32 = 0; isExtension(type); n++) {
+    if (n == MAX_HEADERS || !p.pull(at + 8)) return 0;
+    const bytes = (<u32>load<u8>(p.data + at, 1) + 1) << 3;
+    if (!p.pull(at + bytes)) return 0;
+    typeAt = at;
+    at += bytes;
+    if (type != NextHeader.DESTINATION) {
+      part = at;
+      if (unfragmentable) walkTypeAt = typeAt;
+    }
+    type = load<u8>(p.data + typeAt);
+  }
+  if (unfragmentable) return part;
+  walkType = type;
+  walkTypeAt = typeAt;
+  return at;
+}
+
+/**
  * Looks for the transport header in `bytes` bytes at `at`, without judging what stands before it: of a first fragment, or of
  * a packet that an error quotes. `type` is the type of what stands there.
  * @returns its offset, with its type in `walkType`; 0 when it is not there, or the packet is a later fragment

@@ -34,7 +34,8 @@ import { isV4 } from "./address";
 import { icmp6Input, reportError6, sendIcmp6Error } from "./icmpv6";
 import { send4 } from "./ipv4";
 import { fragment6 } from "./ipv6-fragment";
-import { findTransport, walkAt, walkHeaders, walkType, walkTypeAt } from "./ipv6-headers";
+import { findTransport, skipHeaders, walkAt, walkHeaders, walkType, walkTypeAt } from "./ipv6-headers";
+import { reversePathHolds } from "./reverse-path";
 import { Route, RouteKind, RouteOption } from "./route";
 import { IcmpError } from "./transport";
 
@@ -51,10 +52,10 @@ export function input6(stack: Stack, iface: Interface, p: Packet, looped: bool):
   const h = p.data;
   const total = ipv6Total(h);
   if (total < p.totalLen) p.trim(p.totalLen - total);
-  const srcHi = zoned(loadHi(h + IPV6_SRC), iface.index);
-  const srcLo = loadLo(h + IPV6_SRC);
-  const dstHi = zoned(loadHi(h + IPV6_DST), iface.index);
-  const dstLo = loadLo(h + IPV6_DST);
+  let srcHi = zoned(loadHi(h + IPV6_SRC), iface.index);
+  let srcLo = loadLo(h + IPV6_SRC);
+  let dstHi = zoned(loadHi(h + IPV6_DST), iface.index);
+  let dstLo = loadLo(h + IPV6_DST);
   const group = dstHi >> 56 == 0xff;
   const link = p.flags & (PacketFlag.LINK_BROADCAST | PacketFlag.LINK_MULTICAST);
   if (!looped && isMartian6(srcHi, srcLo, dstHi, dstLo)) {
@@ -62,20 +63,67 @@ export function input6(stack: Stack, iface: Interface, p: Packet, looped: bool):
     p.free();
     return;
   }
+  p.l3 = 0;
+  if (group) p.flags |= PacketFlag.LINK_MULTICAST;
+  if (looped) {
+    deliver(stack, iface, p, srcHi, srcLo, dstHi, dstLo, false);
+    return;
+  }
+  const reverse = iface.reversePath != 0 && (srcHi | srcLo) != 0;
+  if (reverse && !reversePathHolds(stack, iface, srcHi, srcLo, dstHi, dstLo)) {
+    counters.ip6InReversePath++;
+    p.free();
+    return;
+  }
+  const filter = stack.ip.filter;
+  const router = stack.ip.router;
+  if (filter != null) {
+    const whole = wholePacket(stack, p, srcHi, srcLo, dstHi, dstLo);
+    if (whole == null) return;
+    p = whole;
+    if (!filter.preRoute(stack, iface, p)) return;
+    dstHi = zoned(loadHi(p.data + IPV6_DST), iface.index);
+    dstLo = loadLo(p.data + IPV6_DST);
+    srcHi = zoned(loadHi(p.data + IPV6_SRC), iface.index);
+    srcLo = loadLo(p.data + IPV6_SRC);
+  }
+  if (router != null && router.quick6(stack, iface, p, srcHi, srcLo, dstHi, dstLo)) return;
   let ours = false;
   if (group) {
-    p.flags |= PacketFlag.LINK_MULTICAST;
-    ours = v6 != null && v6.mld.isMember(dstHi, dstLo);
-  } else if (link == 0) {
+    ours = v6!.mld.isMember(dstHi, dstLo);
+  } else {
     const entry = stack.ip.table.lookup(dstHi, dstLo);
     ours = entry != null && entry.kind == RouteKind.LOCAL;
+    if (!ours && router != null) {
+      router.forward6(stack, iface, p, srcHi, srcLo, dstHi, dstLo);
+      return;
+    }
+    // A frame to all that carries a packet to one is nobody's.
+    if (link != 0) ours = false;
   }
   if (!ours) {
     counters.ip6InAddrErrors++;
     p.free();
     return;
   }
-  deliver(stack, iface, p, srcHi, srcLo, dstHi, dstLo, false);
+  if (filter != null && !filter.input(stack, iface, p)) return;
+  deliver(stack, iface, p, srcHi, srcLo, dstHi, dstLo, p.fragmentBytes != 0);
+}
+
+// Packets are judged by their ports, which only the first fragment has: the filter sees whole packets. Null: not whole yet, or
+// dropped.
+function wholePacket(stack: Stack, p: Packet, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64): Packet | null {
+  const at = skipHeaders(p);
+  if (at != 0 && walkType != NextHeader.FRAGMENT) return p;
+  if (at != 0) {
+    const whole = join(stack, p, at, walkTypeAt, srcHi, srcLo, dstHi, dstLo);
+    // One fragment in another is an attempt to get past somebody.
+    if (whole == null || (skipHeaders(whole) != 0 && walkType != NextHeader.FRAGMENT)) return whole;
+    p = whole;
+  }
+  stack.counters.ip6InHdrErrors++;
+  p.free();
+  return null;
 }
 
 // Sources that nobody has, destinations that never are on a wire (RFC 4291, 2.5.2, 2.5.3 and 2.7).
@@ -169,8 +217,12 @@ function join(
   const word = fragmentWord(h);
   if (word == 0) {
     // An atomic fragment is a packet of its own, whatever else has its identification (RFC 6946).
+    p.fragmentBytes = <u16>p.totalLen;
     unfragment(p.data, typeAt, header, p.totalLen);
     p.drop(FRAGMENT_BYTES);
+    // What a card says of a checksum counts from the packet's beginning.
+    p.csumStart -= <u16>FRAGMENT_BYTES;
+    p.l3 = 0;
     return p;
   }
   const offset = word & 0xfff8;
@@ -219,16 +271,19 @@ export function output6(
   const whole = gso || payload + IPV6_BYTES <= route.mtu;
   const dontFragment = (route.options & RouteOption.DONT_FRAGMENT) != 0;
   if (payload > 65535 || (gso ? <u32>p.gsoSize + IPV6_BYTES > route.mtu : !whole && dontFragment)) {
-    stack.counters.ip6OutDiscards++;
+    if (!whole) stack.counters.ip6FragFails++;
+    else stack.counters.ip6OutDiscards++;
     p.free();
     return Errno.EMSGSIZE;
   }
-  if (!whole) {
-    return fragment6(stack, p, route, srcHi, srcLo, dstHi, dstLo, protocol, trafficClass, hopLimit);
-  }
   emitIpv6(p.push(IPV6_BYTES), trafficClass, 0, payload, protocol, hopLimit, srcHi, srcLo, dstHi, dstLo);
   p.csumStart += <u16>IPV6_BYTES;
-  return send6(stack, p, route);
+  const filter = stack.ip.filter;
+  if (filter != null && route.kind != RouteKind.LOCAL) {
+    const to = unchecked(stack.interfaces[route.iface]);
+    if (!filter.output(stack, to, p) || !filter.postRoute(stack, to, p)) return 0;
+  }
+  return whole ? send6(stack, p, route) : fragment6(stack, p, route, route.mtu);
 }
 
 /** Sends a whole packet or a fragment (`data` at the IPv6 header) to the route's next hop. Owns it. */

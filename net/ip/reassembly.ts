@@ -10,6 +10,7 @@
 // 4. A datagram has at most MAX_FRAGMENTS fragments: what a Packet can hold as slices, and 42 of 1,480 bytes are 62 KB.
 
 import { MAX_SLICES, Packet, PacketFlag, Timer } from "../../runtime";
+import { reasmCounters } from "../counters";
 import { addRange } from "../range";
 import { Limits, stackAt } from "../stack";
 import { IcmpType } from "../wire/icmp";
@@ -24,7 +25,7 @@ import {
   rewriteIpv4,
 } from "../wire/ipv4";
 import { FRAGMENT_BYTES, unfragment } from "../wire/ipv6";
-import { v4 } from "./address";
+import { isV4, v4 } from "./address";
 import { sendIcmpError } from "./icmp";
 import { fragmentTimeout6 } from "./icmpv6";
 
@@ -133,14 +134,14 @@ export class Reassembly {
     dstLo: u64,
     key: u64,
   ): Packet | null {
-    const counters = stackAt(this.stackId).counters;
-    counters.ipReasmReqds++;
+    const counters = reasmCounters(stackAt(this.stackId).counters, p.l3 == 0);
+    counters.reqds++;
     const bytes = p.totalLen - header;
     const end = offset + bytes;
     const most = p.l3 == 0 ? MAX_PAYLOAD : MAX_PAYLOAD6;
     // All but the last carry a multiple of 8 bytes; the whole fits the length field ("ping of death").
     if (bytes == 0 || (more && (bytes & 7) != 0) || end > most || bytes > most) {
-      counters.ipReasmFails++;
+      counters.fails++;
       p.free();
       return null;
     }
@@ -176,8 +177,8 @@ export class Reassembly {
       return null;
     }
     if ((before != null && before.cookie2 > offset) || (after != null && after.cookie < end)) {
-      counters.ipReasmOverlaps++;
-      counters.ipReasmFails++;
+      counters.overlaps++;
+      counters.fails++;
       p.free();
       this.empty(d);
       d.fragments = POISONED;
@@ -197,7 +198,7 @@ export class Reassembly {
   }
 
   private fail(d: Datagram, p: Packet): Packet | null {
-    stackAt(this.stackId).counters.ipReasmFails++;
+    reasmCounters(stackAt(this.stackId).counters, p.l3 == 0).fails++;
     p.free();
     this.drop(d);
     return null;
@@ -205,8 +206,8 @@ export class Reassembly {
 
   // The first fragment becomes the whole: the payloads of the others are its slices.
   private join(d: Datagram): Packet | null {
-    const counters = stackAt(this.stackId).counters;
     const whole = d.head!;
+    const counters = reasmCounters(stackAt(this.stackId).counters, whole.l3 == 0);
     let fits = true;
     for (let f = whole.next; f != null;) {
       const next = f.next;
@@ -218,15 +219,15 @@ export class Reassembly {
     whole.next = null;
     whole.fragmentBytes = <u16>d.largest;
     // What a card said about one fragment says nothing about the whole.
-    whole.flags &= ~(PacketFlag.CHECKSUM_OK | PacketFlag.CHECKSUM_PENDING);
+    whole.flags &= PacketFlag.LINK_BROADCAST | PacketFlag.LINK_MULTICAST;
     d.head = null;
     this.drop(d);
     if (!fits) {
-      counters.ipReasmFails++;
+      counters.fails++;
       whole.free();
       return null;
     }
-    counters.ipReasmOKs++;
+    counters.oks++;
     if (whole.l3 == 0) {
       rewriteIpv4(whole.data, whole.totalLen, ipv4Id(whole.data), 0);
     } else {
@@ -258,8 +259,9 @@ export class Reassembly {
     }
     const stack = stackAt(this.stackId);
     if (this.freeList == null) {
-      stack.counters.ipReasmFails++;
-      this.drop(this.oldest!);
+      const oldest = this.oldest!;
+      reasmCounters(stack.counters, isV4(oldest.dstHi, oldest.dstLo)).fails++;
+      this.drop(oldest);
     }
     const d = this.freeList!;
     this.freeList = d.chain;
@@ -322,7 +324,7 @@ export class Reassembly {
   /** A datagram was not whole in time: its sender is told when the first fragment is there (RFC 1122, 3.3.2). */
   timeout(d: Datagram): void {
     const stack = stackAt(this.stackId);
-    stack.counters.ipReasmTimeout++;
+    reasmCounters(stack.counters, isV4(d.dstHi, d.dstLo)).timeout++;
     const first = d.head;
     if (first != null && first.cookie == 0) {
       if (first.l3 == 0) sendIcmpError(stack, first, IcmpType.TIME_EXCEEDED, 1, 0);

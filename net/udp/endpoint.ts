@@ -5,6 +5,7 @@ import { BUFFER_BYTES, Packet } from "../../runtime";
 import { ROUTE_BYTES, Route } from "../ip/route";
 import { v4 } from "../ip/address";
 import { ipv4Dst, ipv4Src } from "../wire/ipv4";
+import { IPV6_DST, IPV6_SRC, loadHi, loadLo, zoned } from "../wire/ipv6";
 import { UDP_BYTES, udpDst, udpSrc } from "../wire/udp";
 
 /** Bits of the events; the same as TCP's where both have them. */
@@ -95,20 +96,25 @@ export function costOf(p: Packet): u32 {
 // ---- a received datagram: `data` at the IP header, `l4` the offset of the UDP header (as `Transport.input` had it)
 
 @inline
+function isSix(p: Packet): bool {
+  return load<u8>(p.data) >> 4 == 6;
+}
+
+/** The sender's address; an address of the link with the number of the interface it came in on (wire/ipv6.ts). */
 export function datagramSrcHi(p: Packet): u64 {
-  return 0;
+  return isSix(p) ? zoned(loadHi(p.data + IPV6_SRC), p.iface) : 0;
 }
 
-
-@inline
 export function datagramSrcLo(p: Packet): u64 {
-  return v4(ipv4Src(p.data));
+  return isSix(p) ? loadLo(p.data + IPV6_SRC) : v4(ipv4Src(p.data));
 }
 
+export function datagramDstHi(p: Packet): u64 {
+  return isSix(p) ? zoned(loadHi(p.data + IPV6_DST), p.iface) : 0;
+}
 
-@inline
 export function datagramDstLo(p: Packet): u64 {
-  return v4(ipv4Dst(p.data));
+  return isSix(p) ? loadLo(p.data + IPV6_DST) : v4(ipv4Dst(p.data));
 }
 
 

@@ -4,6 +4,7 @@ export { Udp } from "./udp";
 export {
   datagramBytes,
   datagramCopy,
+  datagramDstHi,
   datagramDstLo,
   datagramDstPort,
   datagramSrcHi,

@@ -57,6 +57,12 @@ export function ipv6HopLimit(at: usize): u32 {
   return load<u8>(at, HOP_LIMIT);
 }
 
+/** No checksum covers it. It is above 0. */
+@inline
+export function lowerHopLimit(at: usize): void {
+  store<u8>(at, load<u8>(at, HOP_LIMIT) - 1, HOP_LIMIT);
+}
+
 
 @inline
 export function loadHi(at: usize): u64 {

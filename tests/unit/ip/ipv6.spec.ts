@@ -123,7 +123,7 @@ describe("IPv6 fragments", () => {
     fragment(link, 2, 800, 400, false);
     fragment(link, 2, 0, 800, true);
     link.run(SECOND);
-    expect(link.b.counters.ipReasmOKs).toBe(2);
+    expect(link.b.counters.ip6ReasmOKs).toBe(2);
     expect(link.b.counters.icmp6OutEchoReps).toBe(2);
   });
   it("of one piece are packets of their own, whatever else has their identification", () => {
@@ -138,7 +138,7 @@ describe("IPv6 fragments", () => {
     const link = fresh(8);
     fragment(link, 1, 0, 800, true);
     fragment(link, 1, 792, 408, false);
-    expect(link.b.counters.ipReasmOverlaps).toBe(1);
+    expect(link.b.counters.ip6ReasmOverlaps).toBe(1);
     fragment(link, 1, 0, 800, true);
     fragment(link, 1, 800, 400, false);
     expect(link.b.counters.icmp6InEchos).toBe(0);
@@ -163,7 +163,7 @@ describe("IPv6 fragments", () => {
     link.a.ip.changed();
     ping(link, link.a, NET, 2, 1400);
     link.run(SECOND);
-    expect(link.b.counters.ipReasmOKs).toBe(1);
+    expect(link.b.counters.ip6ReasmOKs).toBe(1);
     expect(link.b.counters.icmp6OutEchoReps).toBe(1);
     expect(packetsFree).toBe(packetsTotal);
   });
