@@ -4,6 +4,7 @@
 #
 #   sh boot/setup.sh         what building and running needs
 #   sh boot/setup.sh --test  also what the tests need
+#   sh boot/setup.sh --tls   also the sources of AWS-LC, for images with TLS; their first build calls this
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -25,12 +26,25 @@ if [ ! -e "$installed" ] || [ package-lock.json -nt "$installed" ]; then
   touch "$installed"
 fi
 
+# Whether the cargo in the path can download the crates: 1.71 and later.
+cargo_is_new() {
+  command -v cargo >/dev/null || return 1
+  minor=$(cargo --version | sed -n 's/^cargo 1\.\([0-9]*\).*/\1/p')
+  [ -n "$minor" ] && [ "$minor" -ge 71 ]
+}
+tls_sources=.cache/tls/vendor
+tls_stamp=$tls_sources/.lock
+if [ "${1-}" = --tls ]; then
+  if [ -e "$tls_stamp" ] && cmp -s boot/tls/Cargo.lock "$tls_stamp"; then tls=; else tls=missing; fi
+fi
+
 # A Debian package for each command that stands for it.
 needed="clang:clang ld.lld:lld llvm-objcopy:llvm qemu-system-x86_64:qemu-system-x86 ip:iproute2"
 if [ "${1-}" = --test ]; then
   needed="$needed qemu-img:qemu-utils bochs:bochs valgrind:valgrind gdb:gdb chromium:chromium tcpdump:tcpdump
     dnsmasq:dnsmasq-base nmap:nmap traceroute:traceroute curl:curl ping:iputils-ping setpriv:util-linux"
 fi
+if [ "${1-}" = --tls ]; then needed="$needed llvm-ar:llvm g++:g++"; fi
 missing=
 for pair in $needed; do
   PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
@@ -42,7 +56,24 @@ if [ "${1-}" = --test ]; then
     [ -e "${file%%:*}" ] || missing="$missing ${file#*:}"
   done
 fi
-[ -n "$missing" ] || exit 0
+# Debian 12's own cargo is too old; what its Firefox is built with is not.
+if [ "${tls-}" = missing ] && ! cargo_is_new; then missing="$missing cargo-web"; fi
+
+# Last of all: cargo only downloads the crates and checks them against boot/tls/Cargo.lock. It builds nothing.
+tls_download() {
+  [ "${tls-}" = missing ] || return 0
+  cargo_is_new || fail "cargo 1.71 or later is needed to download the sources of AWS-LC; see https://rustup.rs"
+  say "cargo vendor: downloading the sources of AWS-LC"
+  rm -rf "$tls_sources"
+  mkdir -p .cache/tls
+  cargo vendor --quiet --locked --versioned-dirs --manifest-path boot/tls/Cargo.toml "$tls_sources" >/dev/null ||
+    fail "cargo could not download the sources of AWS-LC; is there a network?"
+  cp boot/tls/Cargo.lock "$tls_stamp"
+}
+if [ -z "$missing" ]; then
+  tls_download
+  exit 0
+fi
 
 command -v apt-get >/dev/null || fail "missing:$missing (names of Debian packages); install them and start again"
 sudo=
@@ -65,3 +96,4 @@ if ! install; then
     fail "apt-get could not install$missing"
   fi
 fi
+tls_download

@@ -379,3 +379,129 @@ export declare function stackCount(): i32;
  */
 @external("env", "stackScan")
 export declare function stackScan(stack: i32, skip: i32, target: usize, capacity: i32, low: usize, high: usize): i32;
+
+// ---------------------------------------------------------------- TLS (images that call these are linked with the library)
+
+/** Mozilla's names: MODERN is TLS 1.3; INTERMEDIATE adds TLS 1.2 with forward secrecy and AEAD. */
+export const enum TlsPolicy {
+  MODERN = 0,
+  INTERMEDIATE = 1,
+}
+
+/**
+ * Makes a context of this core: what its connections have in common. Contexts are not freed.
+ * @param policy `TlsPolicy`
+ * @returns the context, or EINVAL, ENOMEM, ENOSPC (64)
+ */
+@external("env", "tlsContext")
+export declare function tlsContext(policy: i32, client: bool): i32;
+
+/**
+ * Adds a certificate with its chain and its key. The first one answers where no other has the name that the client asks for;
+ * an RSA and an ECDSA certificate of the same names stand side by side.
+ * @param pem the leaf, then what leads to the root (at most 10), as PEM
+ * @param key path of the key in the bundle, `secrets/NAME`: only the platform reads it
+ * @returns its index in the context; EINVAL: no certificate in `pem`; ENOENT: no such secret; EPROTO: the secret is no key in
+ *   PEM; EPERM: the key belongs to another certificate; ENOMEM, ENOSPC (64)
+ */
+@external("env", "tlsCertificate")
+export declare function tlsCertificate(context: i32, pem: usize, pem_bytes: i32, key: usize, key_bytes: i32): i32;
+
+export const enum TlsCertificateFact {
+  /** Seconds since 1970. */
+  NOT_BEFORE_S = 0,
+  NOT_AFTER_S = 1,
+  KEY_BITS = 2,
+  /** 1: RSA, 2: ECDSA, 0: another. */
+  KEY_KIND = 3,
+}
+
+/** What is known of a certificate; EINVAL. */
+@external("env", "tlsCertificateFact")
+export declare function tlsCertificateFact(context: i32, index: i32, fact: i32): i64;
+
+/**
+ * The application protocols, in order of preference, as RFC 7301 lays them out (length, name, ...; at most 64 bytes). A server
+ * refuses clients that offer protocols and none of these; with none it answers nobody's offer. EINVAL.
+ */
+@external("env", "tlsProtocols")
+export declare function tlsProtocols(context: i32, list: usize, list_bytes: i32): i32;
+
+/**
+ * Names the secret (`secrets/NAME`, at least 32 bytes) from which the keys of session tickets follow, for all cores and all
+ * machines that are given the same; without it one is drawn at boot. ENOENT, EINVAL.
+ */
+@external("env", "tlsTicketSecret")
+export declare function tlsTicketSecret(name: usize, name_bytes: i32): i32;
+
+/**
+ * Begins a connection.
+ * @param name a client's: the server that its certificate must name (at most 255 bytes)
+ * @returns the connection, or EINVAL, ENOMEM, ENOSPC
+ */
+@external("env", "tlsOpen")
+export declare function tlsOpen(context: i32, name: usize, name_bytes: i32): i32;
+
+/** Frees a connection. */
+@external("env", "tlsFree")
+export declare function tlsFree(connection: i32): void;
+
+export const enum TlsStep {
+  /** Takes received bytes, goes on with the handshake, gives plaintext. */
+  READ = 0,
+  /** Encrypts plaintext; takes none before the handshake is done. */
+  WRITE = 1,
+  /** Tells the peer that nothing more follows (close_notify). */
+  CLOSE = 2,
+}
+
+/** Results of `tlsStep`, a set. */
+export const enum TlsStatus {
+  /** The handshake is done. */
+  READY = 1,
+  /** READ stopped for lack of room for plaintext: call again even without new bytes. */
+  MORE = 2,
+  /** There was too little room for what must be sent: until a step had enough, steps do nothing else. */
+  BLOCKED = 4,
+  /** The peer said that nothing more follows. */
+  CLOSED = 8,
+}
+
+/**
+ * Moves a connection on.
+ * @param operation `TlsStep`
+ * @param io six u32: address and length of what was received (READ; becomes how many bytes were consumed), of the room for
+ *   what is to be sent (how many were produced), of plaintext: room above 0 (READ; how many were produced) or bytes (WRITE; how
+ *   many were consumed)
+ * @returns bits of `TlsStatus`; EPROTO: the peer, or the library, ended it: what was produced is still to be sent. EINVAL.
+ */
+@external("env", "tlsStep")
+export declare function tlsStep(connection: i32, operation: i32, io: usize): i32;
+
+export const enum TlsFact {
+  /** 0x0303: TLS 1.2, 0x0304: TLS 1.3. */
+  VERSION = 0,
+  /** Numbers of IANA's registries of cipher suites and of groups. */
+  CIPHER = 1,
+  GROUP = 2,
+  /** 1: the session was resumed. */
+  RESUMED = 3,
+  /** Why it failed: the library's number of a reason. */
+  ERROR = 4,
+  /** Length of the application protocol that was agreed on; 0: none was. */
+  PROTOCOL_BYTES = 5,
+}
+
+/** What is known of a connection; EINVAL. */
+@external("env", "tlsFact")
+export declare function tlsFact(connection: i32, fact: i32): i32;
+
+export const enum TlsMemory {
+  /** Bytes of this core's heap for TLS in use, and taken from the machine. */
+  USED = 0,
+  TAKEN = 1,
+}
+
+/** What TLS costs this core. */
+@external("env", "tlsMemory")
+export declare function tlsMemory(what: i32): i64;

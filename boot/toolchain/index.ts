@@ -127,7 +127,7 @@ async function rebuild({
     platforms.map(async (platform) => {
       const out = outputs.get(platform)!;
       rmSync(stampOf(out), { force: true });
-      await buildNative({ platform, profile, moduleFolder, embedded, out });
+      await buildNative({ platform, profile, moduleFolder, embedded, out, progress });
       const stamp = {
         kind,
         inputs: inputs(platform),

@@ -4,11 +4,14 @@ import { basename, dirname, join } from "node:path";
 import { cached, folder as cacheFolder, hash, hashFiles } from "./cache.ts";
 import { root, run } from "./process.ts";
 import { readSymbols, symbolAssembly } from "./symbols.ts";
+import { tlsLibrary } from "./tls-library.ts";
 
 export type Platform = "pc" | "linux";
 export type Profile = "image" | "edit";
 
 const COMMON = join(root, "boot/platform/common");
+/** Of the images that use TLS only. */
+const TLS = join(root, "boot/platform/tls");
 const platformFolder = (platform: Platform) => join(root, "boot/platform", platform);
 
 const FLAGS = [
@@ -53,7 +56,7 @@ function sourcesOf(folder: string, pattern: RegExp): string[] {
 /** All files of the native side of a platform: what a build depends on besides the service. */
 export function platformFiles(platform: Platform): string[] {
   const pattern = /\.(c|h|S|ld)$/;
-  return [...sourcesOf(COMMON, pattern), ...sourcesOf(platformFolder(platform), pattern)];
+  return [COMMON, platformFolder(platform), TLS].flatMap((folder) => sourcesOf(folder, pattern));
 }
 
 async function compile(source: string, key: string, flags: string[]): Promise<string> {
@@ -69,6 +72,7 @@ export interface NativeBuild {
   moduleFolder: string;
   /** Assembly that defines the embedded bundle. */
   embedded: string;
+  progress: (line: string) => void;
   /** The image; beside it come `.debug` (DWARF) and `.symbols` (readable list). */
   out: string;
 }
@@ -92,7 +96,14 @@ export async function buildNative(build: NativeBuild): Promise<number> {
     const own = ["-O2", ...WARNINGS, ...ownFlags(source)];
     jobs.push(compile(source, ofModule ? moduleHeader : headers, [...(ofModule ? moduleFlags : flags), ...own]));
   }
-  const objects = await Promise.all(jobs);
+  const archives: string[] = [];
+  if (usesTls(moduleFolder)) {
+    const library = await tlsLibrary(build.progress);
+    archives.push(library.archive);
+    for (const source of sourcesOf(TLS, /\.[cS]$/))
+      jobs.push(compile(source, headers, [...flags, ...library.flags, "-O2", ...WARNINGS, ...ownFlags(source)]));
+  }
+  const objects = [...(await Promise.all(jobs)), ...archives];
 
   mkdirSync(dirname(build.out), { recursive: true });
   const full = `${build.out}.debug`;
@@ -109,6 +120,11 @@ export async function buildNative(build: NativeBuild): Promise<number> {
   await run("llvm-objcopy", ["--only-keep-debug", full, full]);
   await run("llvm-objcopy", [`--add-gnu-debuglink=${full}`, build.out]);
   return readFileSync(build.out).length;
+}
+
+/** Whether the module, after wasm-opt has removed what it never reaches, calls the TLS library. */
+function usesTls(moduleFolder: string): boolean {
+  return /\bw2c_env_tls\w+\(/.test(readFileSync(join(moduleFolder, "heddle.h"), "utf8"));
 }
 
 async function linkWith(table: string, objects: string[], platform: Platform, out: string): Promise<string> {

@@ -55,7 +55,23 @@ u32 w2c_env_trapTaken(struct core*);
 void w2c_env_outOfMemory(struct core*);
 u32 w2c_env_stackScan(struct core*, u32 stack, u32 skip, u32 target, u32 capacity, u32 low, u32 high);
 
+// Linked into images whose module calls them: boot/platform/tls/.
+u32 w2c_env_tlsContext(struct core*, u32 policy, u32 client);
+u32 w2c_env_tlsCertificate(struct core*, u32 context, u32 pem, u32 pem_length, u32 key, u32 key_length);
+u64 w2c_env_tlsCertificateFact(struct core*, u32 context, u32 index, u32 fact);
+u32 w2c_env_tlsProtocols(struct core*, u32 context, u32 list, u32 length);
+u32 w2c_env_tlsTicketSecret(struct core*, u32 name, u32 length);
+u32 w2c_env_tlsOpen(struct core*, u32 context, u32 name, u32 name_length);
+void w2c_env_tlsFree(struct core*, u32 connection);
+u32 w2c_env_tlsStep(struct core*, u32 connection, u32 operation, u32 io);
+u32 w2c_env_tlsFact(struct core*, u32 connection, u32 fact);
+u64 w2c_env_tlsMemory(struct core*, u32 what);
+
 // ---- what common/ needs from a platform, besides
+
+// Whether native code may read, or write, these bytes of the linear memory on the sandbox's behalf.
+bool memory_readable(const struct core* core, u32 offset, u32 length);
+bool memory_writable(const struct core* core, u32 offset, u32 length);
 
 // The core that runs this code.
 struct core* this_core(void);

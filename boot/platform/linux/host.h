@@ -72,7 +72,6 @@ void memory_init(const struct options* options);  // what the cores share
 struct core* memory_create(u32 number);           // the linear memory of a core
 void memory_slice(const struct core* core, u32* low, u32* high);  // its part of the packet pool
 u8* memory_rings(u32* bytes_each);  // native, writable alias of the ring region
-bool memory_readable(const struct core* core, u32 offset, u32 length);
 bool memory_is_linear(const struct core* core, u64 address);
 
 // Opens the interface named in `link`; fails with a message.

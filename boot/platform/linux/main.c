@@ -100,8 +100,7 @@ u64 w2c_env_clockWall(struct core* core) {
 }
 
 void w2c_env_random(struct core* core, u32 data, u32 length) {
-  if (!core_range(data, length, LINEAR_HEAP, core->heap_mapped) && !core_range(data, length, LINEAR_POOL, host_pool_end))
-    wasm_trap(TRAP_PLATFORM);
+  if (!memory_writable(core, data, length)) wasm_trap(TRAP_PLATFORM);
   for (u32 done = 0; done < length;) {
     ssize_t got = getrandom(core_pointer(core, data + done), length - done, 0);
     if (got < 0 && errno != EINTR) wasm_trap(TRAP_PLATFORM);

@@ -181,8 +181,12 @@ bool memory_is_linear(const struct core* core, u64 address) {
   return address >= (u64)core->memory && address - (u64)core->memory < MEMORY_RESERVE;
 }
 
+bool memory_writable(const struct core* core, u32 offset, u32 length) {
+  return core_range(offset, length, LINEAR_HEAP, core->heap_mapped) || core_range(offset, length, LINEAR_POOL, host_pool_end);
+}
+
 bool memory_readable(const struct core* core, u32 offset, u32 length) {
-  return core_range(offset, length, LINEAR_HEAP, core->heap_mapped) || core_range(offset, length, LINEAR_POOL, host_pool_end) ||
+  return memory_writable(core, offset, length) ||
          core_range(offset, length, LINEAR_CONTENT, LINEAR_CONTENT + (u64)host_content_bytes);
 }
 

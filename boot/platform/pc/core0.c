@@ -94,12 +94,18 @@ void pc_start(u64 start_info) {
   run_on_stack(top, main_on_loop_stack, core);
 }
 
+bool memory_writable(const struct core* core, u32 offset, u32 length) {
+  return core_range(offset, length, LINEAR_HEAP, core->heap_mapped) || core_range(offset, length, LINEAR_POOL, pc_windows[0].high);
+}
+
+bool memory_readable(const struct core* core, u32 offset, u32 length) {
+  return memory_writable(core, offset, length) ||
+         (pc_windows[1].high && core_range(offset, length, pc_windows[1].low, pc_windows[1].high)) ||
+         (pc_windows[2].high && core_range(offset, length, pc_windows[2].low, pc_windows[2].high));
+}
+
 void w2c_env_consoleWrite(struct core* core, u32 data, u32 length) {
-  bool known = core_range(data, length, LINEAR_HEAP, core->heap_mapped) ||
-               core_range(data, length, LINEAR_POOL, pc_windows[0].high) ||
-               (pc_windows[1].high && core_range(data, length, pc_windows[1].low, pc_windows[1].high)) ||
-               (pc_windows[2].high && core_range(data, length, pc_windows[2].low, pc_windows[2].high));
-  if (!known) trap_report(core, TRAP_PLATFORM, data, (u64)__builtin_return_address(0), *(u64*)__builtin_frame_address(0));
+  if (!memory_readable(core, data, length)) trap_report(core, TRAP_PLATFORM, data, (u64)__builtin_return_address(0), *(u64*)__builtin_frame_address(0));
   console_write((const char*)core_pointer(core, data), length);
 }
 

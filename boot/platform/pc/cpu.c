@@ -39,8 +39,9 @@ static void vector_extensions(void) {
   if (cpuid(0, 0).a >= 7 && cpuid(7, 0).b >> 7 & 1) cr4 |= CR4_SMEP;
   __asm__ volatile("movq %0, %%cr4" ::"r"(cr4));
   if (!(cr4 & CR4_OSXSAVE)) return;
-  u32 state = 3 | (features.c >> 28 & 1 ? 4 : 0);  // x87, SSE, AVX
+  u32 avx512 = 0xE0, state = 3 | (features.c >> 28 & 1 ? 4 : 0) | avx512;  // x87, SSE, AVX, AVX-512's three parts
   state &= cpuid(13, 0).a;
+  if ((state & avx512) != avx512 || !(state & 4)) state &= ~avx512;
   __asm__ volatile("xsetbv" ::"c"(0), "a"(state), "d"(0));
 }
 

@@ -189,6 +189,7 @@ void random_early(void);
 void random_seed(const void* data, size_t length, bool strong);
 void random_ready(void);
 u64 random_u64(void);
+bool random_strong(void);  // a source that cannot be guessed went in
 
 // ---- smp.c: the other CPUs
 

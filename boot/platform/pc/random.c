@@ -74,6 +74,8 @@ u64 random_u64(void) {
   return value;
 }
 
+bool random_strong(void) { return strong_source; }
+
 static bool cpu_random(u64* value, bool seed) {
   for (u32 tries = 0; tries < 32; tries++) {
     u8 ok;
@@ -123,7 +125,7 @@ void random_ready(void) {
 }
 
 void w2c_env_random(struct core* core, u32 data, u32 length) {
-  if (!core_range(data, length, LINEAR_HEAP, core->heap_mapped) && !core_range(data, length, LINEAR_POOL, pc_windows[0].high))
+  if (!memory_writable(core, data, length))
     trap_report(core, TRAP_PLATFORM, data, (u64)__builtin_return_address(0), (u64)__builtin_frame_address(0));
   fill(core_pointer(core, data), length);
 }
