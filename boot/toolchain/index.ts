@@ -161,7 +161,8 @@ function platformHeaders(): string {
 
 function toolchainFiles(): string[] {
   const folder = join(root, "boot/toolchain");
-  return [...readdirSync(folder).map((name) => join(folder, name)), join(root, "package-lock.json")];
+  const locks = [join(root, "package-lock.json"), join(root, "boot/tls/Cargo.lock")];
+  return [...readdirSync(folder).map((name) => join(folder, name)), ...locks];
 }
 
 // What of a service's folder goes into the image as it is: its configuration and the files of www/.

@@ -58,7 +58,10 @@ export async function tlsLibrary(progress: (line: string) => void): Promise<TlsL
     }
   });
   // The version of the headers stands in them; system headers, so that our warnings are ours.
-  return { archive, flags: ["-isystem", join(sources, "include"), "-DBORINGSSL_IMPLEMENTATION", `-DTLS_LIBRARY=${hash(archive)}`] };
+  return {
+    archive,
+    flags: ["-isystem", join(sources, "include"), "-DBORINGSSL_IMPLEMENTATION", `-DTLS_LIBRARY=${hash(archive)}`],
+  };
 }
 
 async function tlsSources(progress: (line: string) => void): Promise<string> {
@@ -85,7 +88,17 @@ async function compileAll(sources: string, objects: string, include: string[]): 
       const object = join(objects, `${number}-${basename(file)}.o`);
       made[number] = object;
       const dialect = file.endsWith(".cc") ? CXX_FLAGS : file.endsWith(".c") ? ["-std=gnu11"] : [];
-      await run("clang", [...FLAGS, ...dialect, ...DEFINES, ...prefix, ...include, "-c", join(sources, file), "-o", object]);
+      await run("clang", [
+        ...FLAGS,
+        ...dialect,
+        ...DEFINES,
+        ...prefix,
+        ...include,
+        "-c",
+        join(sources, file),
+        "-o",
+        object,
+      ]);
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, worker));

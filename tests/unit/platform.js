@@ -82,5 +82,16 @@ export function platformImports(memory) {
     stackCount: () => 0,
     stackScan: () => 0,
     stackSwitch: () => end("stackSwitch: V8 has no stacks to switch"),
+
+    tlsContext: () => ENODEV,
+    tlsCertificate: () => ENODEV,
+    tlsCertificateFact: () => BigInt(ENODEV),
+    tlsProtocols: () => ENODEV,
+    tlsTicketSecret: () => ENODEV,
+    tlsOpen: () => ENODEV,
+    tlsFree: () => {},
+    tlsStep: () => ENODEV,
+    tlsFact: () => ENODEV,
+    tlsMemory: () => 0n,
   };
 }
