@@ -77,7 +77,8 @@ export const enum BundleSource {
   NONE = 0,
   PVH_MODULE = 1,
   FW_CFG = 2,
-  DISK = 3,
+  /** The slot of the disk image, or of the ELF. */
+  IMAGE = 3,
   EMBEDDED = 4,
   FILE = 5,
 }

@@ -5,7 +5,7 @@ import { packUstar, readFolder } from "../toolchain/ustar.ts";
 import { Problem } from "./problem.ts";
 
 /** A bundle's first bytes say what it is: a ustar archive has its magic at 257. */
-const isUstar = (bytes: Buffer) => bytes.toString("latin1", 257, 262) === "ustar";
+export const isUstar = (bytes: Buffer) => bytes.toString("latin1", 257, 262) === "ustar";
 
 /**
  * Reads FILE, or packs DIR.

@@ -3,11 +3,13 @@ import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { readFileSync } from "node:fs";
 import { BuildError } from "../toolchain/index.ts";
 import { buildCommand } from "./commands/build.ts";
+import { setCommand, showCommand } from "./commands/config.ts";
 import { checkCommand } from "./commands/check.ts";
 import { imageCommand, imagesCommand } from "./commands/image.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { newCommand } from "./commands/new.ts";
 import { runCommand } from "./commands/run.ts";
+import { ImageError } from "../image/elf.ts";
 import { Problem } from "./problem.ts";
 import { machines, nics } from "./qemu.ts";
 import { appliances } from "./services.ts";
@@ -124,10 +126,12 @@ program
 
 program
   .command("image")
-  .summary("make a disk image of a built appliance and a configuration")
-  .description("Makes a disk image (BIOS) of an appliance that `npm run images` has built, without a compiler.")
+  .summary("make an image of a built appliance and a configuration")
+  .description(
+    "Makes an image of an appliance that `npm run images` has built, without a compiler: an ELF (PVH) or a disk (BIOS).",
+  )
   .addArgument(new Argument("<NAME>", "the appliance").choices(appliances()))
-  .requiredOption("-o, --output <FILE>", "FILE.img, FILE.qcow2, FILE.vmdk or FILE.vdi")
+  .requiredOption("-o, --output <FILE>", "FILE.elf, FILE.img, FILE.qcow2, FILE.vmdk or FILE.vdi")
   .option("--config <FILE|DIR>", "configuration to put into it: checked first, packed with the files beside it")
   .addHelpText(
     "after",
@@ -137,6 +141,31 @@ Examples:
   heddle image http-server --config configs/http-server -o web1.qcow2`,
   )
   .action(imageCommand);
+
+const config = program
+  .command("config")
+  .summary("read or replace the configuration inside an image")
+  .description("Reads or replaces the configuration inside an image that `heddle image` has made, of any format.");
+config
+  .command("show")
+  .summary("print the configuration inside an image")
+  .description("Prints the JSON inside an image; the files packed with it are only named, on stderr.")
+  .argument("<IMAGE>", "FILE.elf, FILE.img, FILE.qcow2, FILE.vmdk or FILE.vdi")
+  .action(showCommand);
+config
+  .command("set")
+  .summary("replace the configuration inside an image")
+  .description("Checks a configuration and puts it into an image, with the files beside it, instead of what is there.")
+  .argument("<IMAGE>", "FILE.elf, FILE.img, FILE.qcow2, FILE.vmdk or FILE.vdi")
+  .argument("<FILE|DIR>", "JSON, a ustar archive, or a folder with config.json and the files that it names")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  heddle config show web1.qcow2 > config.json
+  heddle config set web1.qcow2 config.json`,
+  )
+  .action(setCommand);
 
 program
   .command("new")
@@ -171,7 +200,7 @@ Examples:
 try {
   await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof Problem || error instanceof BuildError)) throw error;
+  if (!(error instanceof Problem || error instanceof BuildError || error instanceof ImageError)) throw error;
   process.stderr.write(`${error.message.replace(/^(?!ERROR|heddle: )/, "heddle: ")}\n`);
   process.exitCode = 1;
 }

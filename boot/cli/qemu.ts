@@ -11,7 +11,7 @@ export interface MachineOptions {
   machine: Machine;
   nic: Nic;
   /** The ELF, booted by PVH, or a disk image, booted by its boot sector. */
-  boot: { kernel: string; bundle?: string } | { disk: string };
+  boot: { kernel: string; bundle?: string } | { disk: string; format?: string };
   kvm: boolean;
   cpus: number;
   memory_bytes: number;
@@ -61,7 +61,7 @@ export function qemuArguments(options: MachineOptions): string[] {
   args.push("-device", "isa-debug-exit,iobase=0x501,iosize=1");
 
   if ("disk" in boot) {
-    args.push("-drive", `file=${quote(boot.disk)},format=raw,if=ide,snapshot=on`);
+    args.push("-drive", `file=${quote(boot.disk)},format=${boot.format ?? "raw"},if=ide,snapshot=on`);
   } else {
     args.push("-kernel", boot.kernel);
     if (boot.bundle) args.push("-initrd", boot.bundle);

@@ -10,6 +10,7 @@ import { dirname, join, resolve } from "node:path";
 import { cached, hash, hashFiles } from "../toolchain/cache.ts";
 import { addHints } from "../toolchain/hints.ts";
 import { packUstar, readFolder } from "../toolchain/ustar.ts";
+import { readBundle } from "./bundle.ts";
 import { Problem } from "./problem.ts";
 import { root } from "./services.ts";
 
@@ -141,4 +142,16 @@ export async function validate(bundle: Uint8Array, appliance: string, name: stri
   const length = new DataView(memory.buffer).getUint32(text - 4, true);
   const lines = Buffer.from(memory.buffer, text, length).toString("utf16le");
   return lines ? lines.split("\n").map((line) => line.replace(/^config\.json(?=:)/, () => name)) : [];
+}
+
+/**
+ * The bundle of FILE|DIR.
+ * @throws Problem with every mistake in it
+ */
+export async function readValid(path: string, appliance: string): Promise<Buffer> {
+  const bundle = readBundle(path, false);
+  const name = statSync(path).isDirectory() ? join(path, "config.json") : path;
+  const lines = await validate(bundle, appliance, name);
+  if (lines.length > 0) throw new Problem(lines.join("\n"));
+  return bundle;
 }

@@ -8,7 +8,6 @@ import { existsSync, readFileSync } from "node:fs";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { abortPlaces } from "./abort-places.ts";
 import { addHints } from "./hints.ts";
-import { markKernel } from "./kernel.ts";
 import { BuildError, root } from "./process.ts";
 
 /** Bytes of linear memory that stay unmapped, so that a field of a null reference traps. layout.h has the same. */
@@ -100,6 +99,8 @@ export async function compileAssemblyScript(
   // Warnings are for the service's author; asc's pedantic remarks (a generic field that some type would not need) are not.
   const warnings = printed.split(/\n\n+/).filter((text) => text.trim() && !text.startsWith("PEDANTIC"));
   if (warnings.length > 0) process.stderr.write(`${warnings.join("\n\n")}\n`);
+  // Loading binaryen takes seconds: not for commands that compile nothing.
+  const { markKernel } = await import("./kernel.ts");
   return { wasm: markKernel(wasm, own, Object.keys(asc.libraryFiles)), sources: [...sources].sort() };
 }
 

@@ -17,9 +17,6 @@
 import binaryen from "binaryen";
 import { BuildError } from "./process.ts";
 
-/** Suffixes of wrappers; boot/toolchain/symbols.ts leaves them out of backtraces. */
-export const WRAPPERS = /~(?:kernel|leaf|service)$/;
-
 const enum Side {
   /** The service's own code and other packages'. */
   SERVICE,

@@ -1,7 +1,8 @@
 // The compact table of addresses and function names in the image (read by boot/platform/common/symbols.c, which has its
 // format), and the readable list beside the image.
 
-import { WRAPPERS } from "./kernel.ts";
+/** Suffixes of the wrappers that kernel.ts makes: not shown in backtraces. */
+const WRAPPERS = /~(?:kernel|leaf|service)$/;
 
 export interface Symbol {
   address: bigint;

@@ -1,4 +1,4 @@
-// Writes ustar archives (POSIX.1-1988, 512-byte blocks): bundles and embedded files. Deterministic: names in order, no
+// Writes and reads ustar archives (POSIX.1-1988, 512-byte blocks): bundles and embedded files. Deterministic: names in order, no
 // owner, no time.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -39,6 +39,29 @@ function splitName(name: string): [string, string] {
     if (Buffer.byteLength(prefix) <= 155 && Buffer.byteLength(rest) <= 100) return [prefix, rest];
   }
   throw new Error(`${name}: this name is too long for a bundle (100 bytes, or 155 before and 100 after a slash)`);
+}
+
+/**
+ * The files in an archive; what is no plain file is left out.
+ * @throws Error when it is cut off or damaged
+ */
+export function unpackUstar(archive: Buffer): Entry[] {
+  const entries: Entry[] = [];
+  const field = (at: number, bytes: number) => archive.toString("utf8", at, at + bytes).replace(/\0.*$/s, "");
+  for (let at = 0; at + 512 <= archive.length && archive[at] !== 0;) {
+    const size = Number.parseInt(field(at + 124, 12).trim(), 8);
+    if (field(at + 257, 5) !== "ustar" || !(size <= archive.length - at - 512))
+      throw new Error("the archive is damaged");
+    const prefix = field(at + 345, 155);
+    const type = archive[at + 156];
+    if (type === 0 || type === 0x30)
+      entries.push({
+        name: (prefix ? `${prefix}/` : "") + field(at, 100).replace(/^(\.\/)+/, ""),
+        data: archive.subarray(at + 512, at + 512 + size),
+      });
+    at += 512 + Math.ceil(size / 512) * 512;
+  }
+  return entries;
 }
 
 /** All files below a folder, with names that begin with `prefix`. */

@@ -61,7 +61,7 @@ export function openBundles(): Bundles {
 function sourceName(source: i32): string {
   if (source == BundleSource.PVH_MODULE) return "boot module (initrd)";
   if (source == BundleSource.FW_CFG) return "fw_cfg opt/heddle/config";
-  if (source == BundleSource.DISK) return "disk bundle";
+  if (source == BundleSource.IMAGE) return "bundle of the image";
   if (source == BundleSource.EMBEDDED) return "embedded bundle";
   if (source == BundleSource.FILE) return "bundle file";
   return "no bundle";

@@ -34,9 +34,9 @@ function heddle(args: string[], env: NodeJS.ProcessEnv = process.env) {
   });
 }
 
-for (const command of ["build", "run", "new", "doctor"]) {
+for (const command of ["build", "run", "image", "config set", "new", "doctor"]) {
   test(`heddle ${command} --help has examples and exits with 0`, () => {
-    const { status, stdout } = heddle([command, "--help"]);
+    const { status, stdout } = heddle([...command.split(" "), "--help"]);
     assert.equal(status, 0);
     assert.match(stdout, new RegExp(`Examples:\\n\\s+heddle ${command}`));
   });

@@ -52,7 +52,7 @@ export async function buildCommand(argument: string, options: BuildArguments): P
     if (path && existsSync(path)) console.log(`${shown(path)}  ${kib(result.bytes[path])}`);
   if (options.disk) {
     const image = join(out, `${service.name}.img`);
-    const bytes = await writeDiskImage({ elf: result.elf!, bundle, out: image });
+    const bytes = await writeDiskImage({ elf: result.elf!, slot: { name: service.name, bundle }, out: image });
     console.log(`${shown(image)}  ${kib(bytes)}`);
   }
 }

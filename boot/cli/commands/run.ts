@@ -69,7 +69,7 @@ export async function runCommand(argument: string, options: RunArguments): Promi
     let boot: Parameters<typeof qemuArguments>[0]["boot"] = { kernel: elf! };
     if (options.disk) {
       const disk = join(folder, "disk.img");
-      await writeDiskImage({ elf: elf!, bundle, out: disk });
+      await writeDiskImage({ elf: elf!, slot: { name: service.name, bundle }, out: disk });
       boot = { disk };
     } else if (bundle) {
       const file = join(folder, "bundle");

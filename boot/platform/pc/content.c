@@ -4,7 +4,7 @@
 #include "../common/bundle.h"
 #include "content.h"
 
-enum { SOURCE_NONE = 0, SOURCE_MODULE = 1, SOURCE_FW_CFG = 2, SOURCE_DISK = 3, SOURCE_EMBEDDED = 4 };
+enum { SOURCE_NONE = 0, SOURCE_MODULE = 1, SOURCE_FW_CFG = 2, SOURCE_IMAGE = 3, SOURCE_EMBEDDED = 4 };
 static const u64 BUNDLE_BYTES_MAX = LINEAR_CONTENT_END - LINEAR_CONTENT - (64ull << 20);
 
 extern u8 heddle_embedded_start[] __attribute__((weak)), heddle_embedded_end[] __attribute__((weak));  // boot/toolchain
@@ -28,27 +28,30 @@ bool content_map(struct core* core) {
   return true;
 }
 
-static bool find_bundle(u64* physical, u64* bytes) {
-  struct range module = boot_info.module;
-  if (module.end) {
-    content.bundle_source = boot_info.module_from_disk ? SOURCE_DISK : SOURCE_MODULE;
-    *physical = module.start;
-    *bytes = module.end - module.start;
-    if (!direct_covers(*physical, ROUND_UP(*bytes, SMALL_PAGE)) || *bytes > BUNDLE_BYTES_MAX) {
-      print("heddle: the bundle given as a PVH module lies outside memory or is too large: ignored\n");
-      return false;
-    }
-    if (*physical % SMALL_PAGE == 0) return true;
-    // Its first page holds somebody else's bytes too: into pages of its own.
-    u64 copy = frames_take(ROUND_UP(*bytes, SMALL_PAGE), SMALL_PAGE);
-    if (!copy) return false;
-    memcpy(direct(copy), direct(*physical), *bytes);
-    memset(direct(*physical), 0, *bytes);
-    *physical = copy;
-    return true;
+static bool take_loaded(struct range loaded, u64* physical, u64* bytes) {
+  *physical = loaded.start;
+  *bytes = loaded.end - loaded.start;
+  if (!direct_covers(*physical, ROUND_UP(*bytes, SMALL_PAGE)) || *bytes > BUNDLE_BYTES_MAX) {
+    print("heddle: the bundle that was loaded lies outside memory or is too large: ignored\n");
+    return false;
   }
+  if (*physical % SMALL_PAGE == 0) return true;
+  // Its first page holds somebody else's bytes too: into pages of its own.
+  u64 copy = frames_take(ROUND_UP(*bytes, SMALL_PAGE), SMALL_PAGE);
+  if (!copy) return false;
+  memcpy(direct(copy), direct(*physical), *bytes);
+  memset(direct(*physical), 0, *bytes);
+  *physical = copy;
+  return true;
+}
+
+static bool find_bundle(u64* physical, u64* bytes) {
+  content.bundle_source = SOURCE_MODULE;
+  if (boot_info.module.end) return take_loaded(boot_info.module, physical, bytes);
   content.bundle_source = SOURCE_FW_CFG;
-  return fw_cfg_load("opt/heddle/config", physical, bytes, BUNDLE_BYTES_MAX);
+  if (fw_cfg_load("opt/heddle/config", physical, bytes, BUNDLE_BYTES_MAX)) return true;
+  content.bundle_source = SOURCE_IMAGE;
+  return boot_info.slot.end && take_loaded(boot_info.slot, physical, bytes);
 }
 
 void content_init(struct core* core) {

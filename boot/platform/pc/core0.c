@@ -68,7 +68,8 @@ void pc_start(u64 start_info) {
   frames_init();
   frames_exclude(0, IMAGE_LOW);
   frames_exclude((u64)image_begin, (u64)image_end);
-  if (boot_info.module.end) frames_exclude(boot_info.module.start, boot_info.module.end);
+  frames_exclude(boot_info.module.start, boot_info.module.end);
+  frames_exclude(boot_info.slot.start, boot_info.slot.end);
   random_early();
   paging_init();
   cpu_init(&cpus[0]);

@@ -15,6 +15,15 @@
         .asciz "Xen"
         .quad pvh_entry
 
+        // What boot/image/elf.ts writes when it puts a bundle into the image: where the segment with it is loaded, its bytes,
+        // the name of the appliance.
+        .long 7, 48, 1              // "Heddle", 48 bytes, type 1
+        .asciz "Heddle\0"
+        .globl image_slot
+image_slot:
+        .quad 0, 0
+        .space 32
+
         .section .text.entry, "ax"
         .code32
         .globl pvh_entry

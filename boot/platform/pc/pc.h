@@ -102,8 +102,8 @@ struct boot_info {
   struct range known[64];  // all the memory map's entries, of any type
   u32 known_count;
   u64 ram_bytes;
-  struct range module;  // empty when there is none
-  bool module_from_disk;
+  struct range module;  // the bundle that was given at boot; empty when there is none
+  struct range slot;  // the one in the image, disk or ELF; empty when there is none
   u64 rsdp;
 };
 extern struct boot_info boot_info;

@@ -16,6 +16,11 @@ struct memory_entry { u64 address, size; u32 type, reserved; };
 
 struct boot_info boot_info;
 
+// In entry.S, written by boot/image/elf.ts.
+struct image_slot { u64 address, bytes; } __attribute__((packed, aligned(4)));
+extern const volatile struct image_slot image_slot;
+extern u8 image_end[];
+
 static bool reachable(u64 address, u64 bytes) {
   return address != 0 && address < 1ull << 32 && bytes <= (1ull << 32) - address;
 }
@@ -60,13 +65,19 @@ static void read_module(const struct start_info* info) {
   const struct start_module* module = (const struct start_module*)info->module_list;
   u64 end = module->address + module->size;
   if (module->size == 0 || end < module->address) return;
-  boot_info.module = (struct range){module->address, end};
   char label[32];
   read_string(module->command_line, label, sizeof label);
   const char* disk = "heddle.disk";
   u32 i = 0;
   while (disk[i] && label[i] == disk[i]) i++;
-  boot_info.module_from_disk = disk[i] == 0 && label[i] == 0;
+  bool from_disk = disk[i] == 0 && label[i] == 0;
+  *(from_disk ? &boot_info.slot : &boot_info.module) = (struct range){module->address, end};
+}
+
+// Of an ELF image, which has been loaded with the bundle as a segment of it.
+static void read_slot(void) {
+  u64 start = image_slot.address, end = start + image_slot.bytes;
+  if (start % SMALL_PAGE == 0 && start >= (u64)image_end && end > start) boot_info.slot = (struct range){start, end};
 }
 
 void start_read(u64 address) {
@@ -78,6 +89,7 @@ void start_read(u64 address) {
   read_string(info->command_line, boot_info.command_line, sizeof boot_info.command_line);
   boot_info.rsdp = info->rsdp;
   if (info->version >= 1) read_memory_map(info);
+  read_slot();
   read_module(info);
   if (boot_info.ram_count == 0) {
     print("heddle: the loader gave no memory map (PVH start info version %u)\n", info->version);

@@ -37,6 +37,8 @@ export interface Options {
   elf: string;
   /** Boot from a disk image made of the ELF instead of by PVH. */
   disk?: boolean;
+  /** Boot from this disk, of qemu-img's format. */
+  image?: { disk: string; format: string };
   /** The bundle: JSON text or a ustar archive. */
   bundle?: string | Uint8Array;
   machine?: Kind;
@@ -198,11 +200,12 @@ export class Machine {
 async function bootOf(
   options: Options,
   folder: string,
-): Promise<{ kernel: string; bundle?: string } | { disk: string }> {
+): Promise<{ kernel: string; bundle?: string } | { disk: string; format?: string }> {
+  if (options.image) return options.image;
   if (options.disk) {
     const disk = join(folder, "disk.img");
     const bundle = options.bundle === undefined ? undefined : Buffer.from(options.bundle);
-    await writeDiskImage({ elf: options.elf, out: disk, ...(bundle ? { bundle } : {}) });
+    await writeDiskImage({ elf: options.elf, out: disk, slot: { name: "test", bundle } });
     return { disk };
   }
   if (options.bundle === undefined) return { kernel: options.elf };
