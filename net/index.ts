@@ -38,5 +38,6 @@ export { Drainer, drainOnShutdown } from "./drain";
 export { attachCard } from "./card";
 export * from "./socket/index";
 export { InterfaceSettings, readInterfaces } from "./interfaces";
+export { changeRoutes, readRoutes, RouteSettings } from "./routing";
 export { canChange, changeSettings, NetworkSettings, readNetwork, startSettings } from "./settings";
-export { announce, startNetwork } from "./network";
+export { announce, NetworkPart, Routing, startForwarding, startNetwork } from "./network";

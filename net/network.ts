@@ -10,13 +10,16 @@ import {
   print,
   printProblems,
   readMachine,
+  Section,
 } from "../runtime";
 import { sleep } from "../fibers";
 import { formatHost } from "./ip/address";
+import { Forwarder } from "./ip/forward";
 import { Interface } from "./link/interface";
 import { startTcp } from "./socket/index";
 import { readNetwork, startSettings } from "./settings";
 import { startStack } from "./source";
+import { Stack } from "./stack";
 
 /** How often a starting network is looked at, ms. */
 const LOOK_MS: i64 = 5;
@@ -24,16 +27,49 @@ const LOOK_MS: i64 = 5;
 let interfaces: Array<Interface> = [];
 
 /**
+ * What a service wants of the network besides; only what is named here is linked. It may read keys of its own from the
+ * configuration.
+ */
+export abstract class NetworkPart {
+  /** Reads its keys; mistakes go to the section's problems. */
+  abstract read(root: Section): void;
+  /** On each core, before the interfaces come up. */
+  abstract start(stack: Stack): void;
+}
+
+/** Makes the machine a router, where the configuration says `"forwarding": true`: packets for others are sent on. */
+export class Routing extends NetworkPart {
+  private on: bool = false;
+
+  read(root: Section): void {
+    this.on = root.flag("forwarding", false);
+  }
+
+  start(stack: Stack): void {
+    if (this.on) startForwarding(stack);
+  }
+}
+
+/** Makes a stack a router. On each core, before its interfaces come up. */
+export function startForwarding(stack: Stack): void {
+  stack.ip.router = new Forwarder(stack);
+  // Other cores get flows although nobody listens there.
+  stack.listening = true;
+}
+
+/**
  * Starts the network and waits until an interface has an address. Call it once, from `main`. A configuration with
  * mistakes is reported on the console and ends the machine with status 1.
  * @param patience_ms how long to wait for an address; without one the network goes on trying
+ * @param part what is wanted besides, such as `new Routing()`
  * @returns whether an interface has an address
  */
-export function startNetwork(patience_ms: i64 = 10_000): bool {
+export function startNetwork(patience_ms: i64 = 10_000, part: NetworkPart | null = null): bool {
   const cards = openCards();
   const configuration = loadConfiguration(openBundles());
   const machine = readMachine(configuration.root);
   const settings = readNetwork(configuration.root, machine, cards);
+  if (part != null) part.read(configuration.root);
   configuration.root.notYet(["management"]);
   configuration.root.finish();
   if (!configuration.valid) {
@@ -45,6 +81,7 @@ export function startNetwork(patience_ms: i64 = 10_000): bool {
   const stack = startStack();
   stack.logLevel = machine.logLevel;
   startTcp(stack);
+  if (part != null) part.start(stack);
   interfaces = startSettings(stack, cards, settings);
   for (let waited_ms: i64 = 0; !hasAddress() && waited_ms < patience_ms; waited_ms += LOOK_MS) sleep(LOOK_MS);
   return hasAddress();

@@ -8,11 +8,13 @@ import { changeInterfaces, sameLinks, startInterfaces } from "./configure";
 import { followNetwork, shareNetwork } from "./cores";
 import { InterfaceSettings, readInterfaces } from "./interfaces";
 import { Interface } from "./link/interface";
+import { changeRoutes, readRoutes, RouteSettings } from "./routing";
 import { Stack } from "./stack";
 import { Steering } from "./steering";
 
 export class NetworkSettings {
   interfaces: Array<InterfaceSettings> = [];
+  routes: Array<RouteSettings> = [];
 
   /** The interface of that name, or null. */
   interfaceNamed(name: string): InterfaceSettings | null {
@@ -28,9 +30,10 @@ export class NetworkSettings {
 export function readNetwork(root: Section, machine: MachineConfiguration, cards: Array<Card> | null): NetworkSettings {
   const settings = new NetworkSettings();
   settings.interfaces = readInterfaces(root, cards);
+  settings.routes = readRoutes(root, settings.interfaces);
   machine.log.notYet(["syslog"]);
   machine.log.finish();
-  root.notYet(["routes", "dns", "time"]);
+  root.notYet(["dns", "time"]);
   return settings;
 }
 
@@ -60,4 +63,6 @@ export function changeSettings(stack: Stack, before: NetworkSettings, after: Net
 }
 
 /** What concerns the machine as a whole, after its interfaces. */
-function apply(stack: Stack, before: NetworkSettings, after: NetworkSettings): void {}
+function apply(stack: Stack, before: NetworkSettings, after: NetworkSettings): void {
+  changeRoutes(stack, before.routes, after.routes);
+}

@@ -110,9 +110,23 @@ export class Ip {
     return 0;
   }
 
-  /** Removes a route. False when there is none such. */
-  removeRoute(hi: u64, lo: u64, bits: u32, kind: RouteKind, iface: u32, srcHi: u64, srcLo: u64): bool {
-    const found = this.table.remove(hi, lo, bits, kind, iface, srcHi, srcLo);
+  /** Removes a route, as `RoutingTable.remove`. False when there is none such. */
+  removeRoute(
+    hi: u64,
+    lo: u64,
+    bits: u32,
+    kind: RouteKind,
+    iface: u32,
+    srcHi: u64,
+    srcLo: u64,
+    fromHi: u64 = 0,
+    fromLo: u64 = 0,
+    fromBits: u32 = 0,
+    hopHi: u64 = 0,
+    hopLo: u64 = 0,
+  ): bool {
+    const table = this.table;
+    const found = table.remove(hi, lo, bits, kind, iface, srcHi, srcLo, fromHi, fromLo, fromBits, hopHi, hopLo);
     if (found) this.changed();
     return found;
   }

@@ -232,10 +232,11 @@ export class Interface {
 
   removeGateway(hi: u64, lo: u64): void {
     if (!isV4(hi, lo)) {
-      stackAt(this.stackId).ip.removeRoute(0, 0, 0, RouteKind.UNICAST, this.index, 0, 0);
+      const hop = zoned(hi, this.index);
+      stackAt(this.stackId).ip.removeRoute(0, 0, 0, RouteKind.UNICAST, this.index, 0, 0, 0, 0, 0, hop, lo);
       return;
     }
-    stackAt(this.stackId).ip.removeRoute(0, v4(0), 96, RouteKind.UNICAST, this.index, 0, 0);
+    stackAt(this.stackId).ip.removeRoute(0, v4(0), 96, RouteKind.UNICAST, this.index, 0, 0, 0, 0, 0, hi, lo);
   }
 
   /** "eth0: 10.0.0.2, 10.0.0.3" for people. */

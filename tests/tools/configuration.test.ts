@@ -62,10 +62,15 @@ function documentWith(place: Place, content: Record<string, unknown>): Record<st
   const needed = Object.fromEntries(
     (place.node.required ?? []).map((key) => [key, resolve(place.node.properties![key]!).examples![0]]),
   );
-  let value: Record<string, unknown> = { ...needed, ...content };
+  const more = (place.node["x-needs"] ?? {}) as Record<string, unknown>;
+  const value0 = { ...needed, ...more, ...content };
+  // What cannot stand beside a key (`x-without`) is given as undefined.
+  let value = Object.fromEntries(Object.entries(value0).filter(([, content]) => content !== undefined));
   for (const step of [...place.path].reverse()) value = { [step]: value };
-  // A VLAN needs its card.
-  if (JSON.stringify(value).includes('"eth1"')) (value.interfaces as Record<string, unknown>).eth1 ??= {};
+  // What is named must be there: a VLAN's card, a route's interface.
+  for (const name of ["eth0", "eth1"])
+    if (JSON.stringify(value).includes(`"${name}"`))
+      ((value.interfaces ??= {}) as Record<string, unknown>)[name] ??= {};
   return value;
 }
 
@@ -89,7 +94,8 @@ describe("schema and validator", () => {
       const pointer = `${place.path.length > 0 ? at(place) : ""}/${key}`;
       test(`${pointer}: is described`, () => assert.ok((node.description as string | undefined)?.endsWith(".")));
       if (node.type === "object" || objects(node, []).length > 0) continue;
-      const others = (node["x-with"] ?? {}) as Record<string, unknown>;
+      const without = ((node["x-without"] ?? []) as string[]).map((other) => [other, undefined]);
+      const others = { ...(node["x-with"] as Record<string, unknown>), ...Object.fromEntries(without) };
       test(`${pointer}: good values`, async () => {
         assert.ok(node.examples?.length, "no examples");
         for (const good of node.examples) {
@@ -114,6 +120,45 @@ describe("schema and validator", () => {
       });
     }
   }
+});
+
+describe("routes", () => {
+  const interfaces = { eth0: { address: ["10.0.0.1/24", "2001:db8::1/64"] }, eth1: { address: "dhcp" } };
+  const lines = (routes: unknown) => problemsOf({ interfaces, routes });
+
+  test("lead through a router on a link, onto a link, or nowhere", async () => {
+    const good = [
+      { to: "10.99.0.0/16", via: "10.0.0.254" },
+      { to: "10.98.0.0/16", via: "192.168.7.1", interface: "eth1" },
+      { to: "2001:db8:1::/48", via: "2001:db8::9", metric: 5 },
+      { to: "2001:db8:1::/48", via: "fe80::1", interface: "eth0", metric: 6 },
+      { to: "0.0.0.0/0", via: "10.0.0.3", source: "10.7.0.0/16" },
+      { to: "10.50.0.0/16", interface: "eth0" },
+      { to: "192.0.2.0/24", blackhole: true },
+    ];
+    assert.deepEqual(await lines(good), []);
+    assert.deepEqual(await lines(good[0]), []);
+  });
+
+  test("are refused with a reason and a place", async () => {
+    const cases: [unknown, RegExp][] = [
+      [{ to: "10.99.0.0/16" }, /\/routes\/0: needs one of "via", "interface" and "blackhole"/],
+      [{ via: "10.0.0.254" }, /\/routes\/0: needs "to"/],
+      [{ to: "10.99.0.7/16", via: "10.0.0.254" }, /\/routes\/0\/to: .*write "10\.99\.0\.0\/16"/],
+      [{ to: "10.99.0.0/16", via: "10.1.0.254" }, /\/routes\/0\/via: .*say on which it is with "interface"/],
+      [{ to: "2001:db8:1::/48", via: "fe80::1" }, /\/routes\/0\/via: .*say on which it is with "interface"/],
+      [{ to: "10.99.0.0/16", via: "10.0.0.1" }, /\/routes\/0\/via: .*it is our own/],
+      [{ to: "10.99.0.0/16", via: "2001:db8::9" }, /\/routes\/0\/via: .*same version of IP/],
+      [{ to: "10.99.0.0/16", via: "10.0.0.9", blackhole: true }, /\/routes\/0: goes nowhere/],
+    ];
+    for (const [route, wanted] of cases) {
+      const found = await lines([route]);
+      assert.equal(found.length, 1, found.join("\n"));
+      assert.match(found[0]!, wanted);
+    }
+    const twice = { to: "10.99.0.0/16", via: "10.0.0.254" };
+    assert.match((await lines([twice, twice])).join("\n"), /\/routes\/1: leads to the same place/);
+  });
 });
 
 describe("heddle check", () => {

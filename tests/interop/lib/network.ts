@@ -77,6 +77,7 @@ export class Running {
 
 export class Network {
   private readonly programs: Running[] = [];
+  private readonly hosts: Network[] = [];
 
   private readonly holder: ChildProcess;
   private readonly enter: string[];
@@ -101,6 +102,32 @@ export class Network {
     const network = new Network(holder, enter);
     network.programs.push(running);
     return network;
+  }
+
+  /** Another namespace, a host of its own, to which devices of this one can be moved (`move`). Closed with this one. */
+  async host(): Promise<Network> {
+    const script = "ip link set lo up && echo ready && exec cat >/dev/null";
+    const holder = spawn("nsenter", [...this.enter, "unshare", "-n", "sh", "-c", script], {
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    const running = new Running("unshare", holder);
+    await running.until(/ready/);
+    const enter = [...this.enter];
+    enter[1] = String(holder.pid);
+    const network = new Network(holder, enter);
+    network.programs.push(running);
+    this.hosts.push(network);
+    return network;
+  }
+
+  /** Gives a device to another host, with addresses there. A program that has opened it keeps it. */
+  async move(name: string, host: Network, addresses: string[]): Promise<void> {
+    await this.must("ip", ["link", "set", name, "netns", String(host.holder.pid)]);
+    const six = addresses.some((address) => address.includes(":"));
+    await host.must("sh", ["-c", `echo ${six ? 0 : 1} > /proc/sys/net/ipv6/conf/${name}/disable_ipv6`]);
+    for (const address of addresses)
+      await host.must("ip", ["addr", "add", address, "dev", name, ...(address.includes(":") ? ["nodad"] : [])]);
+    await host.must("ip", ["link", "set", name, "up"]);
   }
 
   /** Starts a program in the namespace. */
@@ -162,6 +189,7 @@ export class Network {
 
   /** Ends everything that runs in the namespace, and with it the namespace. */
   async close(): Promise<void> {
+    for (const host of this.hosts) await host.close();
     for (const program of this.programs.slice(1).reverse()) {
       if (program.child.exitCode !== null || program.child.signalCode !== null) continue;
       await program.stop().catch(() => {});
