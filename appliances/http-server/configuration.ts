@@ -4,6 +4,7 @@
 import { Bundles, Card, Configuration, MachineConfiguration, readMachine, Section } from "../../runtime";
 import { HttpOptions, Site, Sites } from "../../net/http";
 import { NetworkSettings, parseAddress, readNetwork } from "../../net";
+import { readTls, TlsSettings } from "../../net/tls";
 import { readHost } from "./host";
 import { buildSite } from "./site";
 
@@ -17,7 +18,16 @@ export class Listen {
     readonly hi: u64,
     readonly lo: u64,
     readonly port: u16,
+    /** HTTPS: the names of its certificates; none: HTTP. */
+    readonly certificates: Array<string> = [],
+    /** Seconds for which clients are told to use nothing but HTTPS; 0: they are told nothing. */
+    readonly hsts_s: i64 = 0,
   ) {}
+}
+
+/** Whether this is the image with TLS: the toolchain defines the constant there. */
+function hasTls(): bool {
+  return isDefined(HEDDLE_TLS);
 }
 
 export class HttpServerConfiguration {
@@ -32,6 +42,7 @@ export class HttpServerSettings {
     readonly machine: MachineConfiguration,
     readonly network: NetworkSettings,
     readonly http: HttpServerConfiguration,
+    readonly tls: TlsSettings,
   ) {}
 }
 
@@ -48,16 +59,24 @@ export function readConfiguration(
   const root = configuration.root;
   const machine = readMachine(root);
   const network = readNetwork(root, machine, cards);
-  const http = readHttpServer(root.section("httpServer"), bundles);
-  root.notYet(["management", "tls", "loadBalancer", "firewall"]);
+  const tls = readTlsSection(root, bundles);
+  const http = readHttpServer(root.section("httpServer"), bundles, tls);
+  root.notYet(["management", "loadBalancer", "firewall"]);
   root.finish();
-  return new HttpServerSettings(machine, network, http);
+  return new HttpServerSettings(machine, network, http, tls);
+}
+
+function readTlsSection(root: Section, bundles: Bundles): TlsSettings {
+  const node = root.get("tls");
+  if (hasTls()) return readTls(root.section("tls"), bundles);
+  if (node != 0) root.source.fail(node, "this image has no TLS: use http-server-tls");
+  return new TlsSettings();
 }
 
 /** Reads the section; one that is absent gives port 80 and the folder www of the bundles. */
-export function readHttpServer(section: Section, bundles: Bundles): HttpServerConfiguration {
+export function readHttpServer(section: Section, bundles: Bundles, tls: TlsSettings): HttpServerConfiguration {
   const configuration = new HttpServerConfiguration();
-  readListen(section, configuration.listen);
+  readListen(section, configuration.listen, tls);
   readSites(section, bundles, configuration.sites);
   readLimits(section.section("limits"), configuration.options);
   const timeouts = section.section("timeouts");
@@ -82,7 +101,7 @@ function readLimits(section: Section, options: HttpOptions): void {
 
 // ---- listen
 
-function readListen(section: Section, listen: Array<Listen>): void {
+function readListen(section: Section, listen: Array<Listen>, tls: TlsSettings): void {
   if (!section.has("listen")) {
     section.get("listen");
     listen.push(new Listen(0, 0, DEFAULT_PORT));
@@ -92,7 +111,7 @@ function readListen(section: Section, listen: Array<Listen>): void {
   if (nodes.length == 0) section.source.fail(section.get("listen"), "needs at least one port");
   if (nodes.length > 64) section.source.fail(section.get("listen"), "has more than 64 elements");
   for (let i = 0; i < min(nodes.length, 64); i++) {
-    const one = readOneListen(section, nodes[i]);
+    const one = readOneListen(section, nodes[i], tls);
     if (one == null) continue;
     for (let k = 0; k < listen.length; k++) {
       const other = listen[k];
@@ -112,7 +131,7 @@ function readListen(section: Section, listen: Array<Listen>): void {
 
 const LISTEN = 'a port (1 to 65535) or "address:port"';
 
-function readOneListen(section: Section, node: u32): Listen | null {
+function readOneListen(section: Section, node: u32, tls: TlsSettings): Listen | null {
   const source = section.source;
   const document = section.document;
   if (document.isNumber(node)) {
@@ -133,9 +152,10 @@ function readOneListen(section: Section, node: u32): Listen | null {
       hi = address.hi;
       lo = address.lo;
     }
-    object.notYet(["tls"]);
+    const certificates = new Array<string>();
+    const hsts_s = object.has("tls") ? readListenTls(object.section("tls"), tls, certificates) : 0;
     object.finish();
-    return port == 0 ? null : new Listen(hi, lo, <u16>port);
+    return port == 0 ? null : new Listen(hi, lo, <u16>port, certificates, hsts_s);
   }
   const text = source.text(node, LISTEN);
   if (text == null) return null;
@@ -152,6 +172,29 @@ function readOneListen(section: Section, node: u32): Listen | null {
   }
   source.wrong(node, LISTEN);
   return null;
+}
+
+/** Reads a listen element's `tls`: adds the names of its certificates, gives `hsts` in seconds. */
+function readListenTls(section: Section, tls: TlsSettings, certificates: Array<string>): i64 {
+  const source = section.source;
+  if (!hasTls()) {
+    source.fail(section.node, "this image has no TLS: use http-server-tls");
+    return 0;
+  }
+  const nodes = section.list("certificates");
+  for (let i = 0; i < nodes.length; i++) {
+    const name = source.text(nodes[i], "the name of a certificate");
+    if (name == null) continue;
+    if (tls.find(name) == null) source.wrong(nodes[i], "the name of a certificate below tls.certificates");
+    else certificates.push(name);
+  }
+  if (nodes.length == 0) {
+    const at = section.get("certificates");
+    source.fail(at != 0 ? at : section.node, 'needs "certificates": names of certificates below tls.certificates');
+  }
+  const hsts_ns = section.has("hsts") ? section.duration("hsts", "0s", "0s", "3650d") : 0;
+  section.finish();
+  return hsts_ns / 1_000_000_000;
 }
 
 /** A port in decimal without leading zeros; 0 for anything else. */

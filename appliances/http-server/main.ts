@@ -13,6 +13,7 @@ import {
   printProblems,
 } from "../../runtime";
 import { HttpDrainer, HttpServer, listenTcp, TcpWire } from "../../net/http";
+import { startHttps } from "./https";
 import { DhcpClient, drainOnShutdown, formatHost, Interface, startSettings, startStack, startTcp } from "../../net";
 import { sleep } from "../../fibers";
 import { Listen, readConfiguration } from "./configuration";
@@ -42,18 +43,28 @@ export function main(): void {
   stack.logLevel = machine.logLevel;
   const tcp = startTcp(stack);
   const server = new HttpServer(new TcpWire(tcp), stack.wheel, http.sites, http.options);
+  const servers = [server];
+  if (isDefined(HEDDLE_TLS)) {
+    startHttps(stack, tcp, settings, configuration, servers);
+    if (!configuration.valid) {
+      printProblems(configuration);
+      exit(1);
+      return;
+    }
+  }
   for (let i = 0; i < http.listen.length; i++) {
     const one = http.listen[i];
+    if (one.certificates.length > 0) continue;
     const status = listenTcp(tcp, server, one.hi, one.lo, one.port);
     if (status < 0)
       log(LogLevel.ERROR, "cannot listen on port " + one.port.toString() + ": error " + status.toString());
   }
-  drainOnShutdown(stack, new HttpDrainer(tcp, server), machine.drain_ns);
+  drainOnShutdown(stack, new HttpDrainer(tcp, servers), machine.drain_ns);
   listen = http.listen;
   const started = startSettings(stack, cards, settings.network);
   // The other cores serve the same; one of them says so.
   if (coreNumber() == 0) for (let i = 0; i < started.length; i++) announce(started[i]);
-  report(server);
+  report(servers);
 }
 
 /** Says where the server can be reached through an interface: now for addresses that it has, later for one by DHCP. */
@@ -65,7 +76,8 @@ function announce(iface: Interface): void {
     for (let k = 0; k < listen.length; k++) {
       const one = listen[k];
       if ((one.hi | one.lo) != 0 && (one.hi != address.hi || one.lo != address.lo)) continue;
-      const line = "serving http://" + formatHost(address.hi, address.lo) + ":" + one.port.toString() + "/";
+      const scheme = one.certificates.length > 0 ? "https" : "http";
+      const line = "serving " + scheme + "://" + formatHost(address.hi, address.lo) + ":" + one.port.toString() + "/";
       if (announced.has(line)) continue;
       announced.add(line);
       print(line);
@@ -78,11 +90,12 @@ function onLease(client: DhcpClient, bound: bool): void {
 }
 
 /** Logs the counters when they are wanted and something has happened. */
-function report(server: HttpServer): void {
+function report(servers: Array<HttpServer>): void {
   let last = "";
   while (logs(LogLevel.DEBUG)) {
     sleep(REPORT_MS);
-    const text = server.counters.toString();
+    let text = "";
+    for (let i = 0; i < servers.length; i++) text += (i == 0 ? "" : "; https: ") + servers[i].counters.toString();
     if (text != last) log(LogLevel.DEBUG, "http: " + text);
     last = text;
   }

@@ -11,6 +11,8 @@ export interface Service {
   directory: string;
   /** Where its images go. */
   outDirectory: string;
+  /** An appliance's image with TLS. */
+  tls: boolean;
   /** Ports that it serves, from `heddle.ports` of its package.json. */
   ports: GuestPort[];
 }
@@ -22,9 +24,16 @@ export interface GuestPort {
 
 const hasEntry = (directory: string) => ["main.ts", "index.ts"].some((file) => existsSync(join(directory, file)));
 
+/** Names of images: each appliance, and NAME-tls where it can do TLS (`heddle.tls` of its package.json). */
 export function appliances(): string[] {
-  return readdirSync(join(root, "appliances")).filter((name) => hasEntry(join(root, "appliances", name)));
+  const names = readdirSync(join(root, "appliances")).filter((name) => hasEntry(join(root, "appliances", name)));
+  return names.flatMap((name) => (readManifest(join(root, "appliances", name)).tls ? [name, name + TLS] : [name]));
 }
+
+const TLS = "-tls";
+
+/** The appliance of which `name` is an image. */
+export const applianceOfImage = (name: string) => (name.endsWith(TLS) ? name.slice(0, -TLS.length) : name);
 
 /** Edit distance of two words (Levenshtein). */
 function distance(a: string, b: string): number {
@@ -47,13 +56,14 @@ export function near(word: string, known: string[]): string[] {
 
 /** @throws Problem when there is no such service */
 export function findService(argument: string): Service {
-  const appliance = join(root, "appliances", argument);
-  if (/^[\w-]+$/.test(argument) && hasEntry(appliance)) {
+  if (/^[\w-]+$/.test(argument) && appliances().includes(argument)) {
+    const directory = join(root, "appliances", applianceOfImage(argument));
     return {
       name: argument,
-      directory: appliance,
+      directory,
       outDirectory: join(root, "dist", argument),
-      ports: readPorts(appliance),
+      tls: argument.endsWith(TLS),
+      ports: readPorts(directory),
     };
   }
   const directory = resolve(argument);
@@ -61,7 +71,7 @@ export function findService(argument: string): Service {
     if (!hasEntry(directory))
       throw new Problem(`${argument}: this folder has no main.ts and no index.ts; \`heddle new DIR\` makes a service`);
     const name = basename(directory).replace(/[^\w.-]/g, "-");
-    return { name, directory, outDirectory: join(directory, "dist"), ports: readPorts(directory) };
+    return { name, directory, outDirectory: join(directory, "dist"), tls: false, ports: readPorts(directory) };
   }
   const names = appliances();
   const meant = near(argument, names);
@@ -81,15 +91,20 @@ export function parseGuestPort(where: string, value: unknown): GuestPort {
   return { port: Number(port), protocol: protocol === "udp" ? "udp" : "tcp" };
 }
 
-function readPorts(directory: string): GuestPort[] {
+/** What a service's package.json says to us. */
+function readManifest(directory: string): { ports?: unknown; tls?: unknown } {
   const path = join(directory, "package.json");
-  if (!existsSync(path)) return [];
-  let ports: unknown;
+  if (!existsSync(path)) return {};
   try {
-    ports = JSON.parse(readFileSync(path, "utf8"))?.heddle?.ports ?? [];
+    return JSON.parse(readFileSync(path, "utf8"))?.heddle ?? {};
   } catch (error) {
     throw new Problem(`${path}: ${(error as Error).message}`);
   }
+}
+
+function readPorts(directory: string): GuestPort[] {
+  const path = join(directory, "package.json");
+  const ports = readManifest(directory).ports ?? [];
   if (!Array.isArray(ports)) throw new Problem(`${path}: heddle.ports must be a list, for example [80, "53/udp"]`);
   return ports.map((port) => parseGuestPort(`${path}, heddle.ports`, port));
 }

@@ -12,7 +12,7 @@ import { addHints } from "../toolchain/hints.ts";
 import { packUstar, readFolder } from "../toolchain/ustar.ts";
 import { readBundle } from "./bundle.ts";
 import { Problem } from "./problem.ts";
-import { root } from "./services.ts";
+import { applianceOfImage, root } from "./services.ts";
 
 /** Sections of a configuration, and the appliance that reads each. */
 const APPLIANCES: Record<string, string> = { httpServer: "http-server" };
@@ -21,7 +21,7 @@ const ENTRY = "heddle-validator.ts";
 
 function entrySource(appliance: string): string {
   return `import { Bundle, Bundles, loadConfiguration } from "./runtime";
-import { readConfiguration } from "./appliances/${appliance}/configuration";
+import { readConfiguration } from "./appliances/${applianceOfImage(appliance)}/configuration";
 export function allocate(bytes: i32): usize {
   return heap.alloc(bytes);
 }
@@ -34,10 +34,10 @@ export function validate(bundle: usize, bytes: i32, embedded: usize, embeddedByt
 `;
 }
 
-/** The appliance that a configuration is for: the one whose section it has; else the only or the named one. */
+/** The image that a configuration is for: of the appliance whose section it has, else the only one; with TLS if it has `tls`. */
 export function applianceOf(config: Record<string, unknown> | undefined): string {
   const section = Object.keys(config ?? {}).find((key) => key in APPLIANCES);
-  return section ? APPLIANCES[section] : "http-server";
+  return (section ? APPLIANCES[section] : "http-server") + (config && "tls" in config ? "-tls" : "");
 }
 
 /** Where `npm run images` puts the module. */
@@ -58,6 +58,7 @@ export async function compileValidator(appliance: string): Promise<string> {
   const { error } = await asc.main(
     [ENTRY, "--baseDir", root, "--outFile", "module.wasm", "--runtime", "stub", "--bindings", "raw"].concat([
       ...["--memoryBase", String(MEMORY_BASE), "--noColors"],
+      ...(appliance === applianceOfImage(appliance) ? [] : ["--use", "HEDDLE_TLS=1"]),
     ]),
     {
       stdout: stream as never,
@@ -98,7 +99,7 @@ function validatorModule(appliance: string): Promise<WebAssembly.Module> {
 
 /** What an image has embedded: the www/ of the appliance. */
 function embeddedBundle(appliance: string): Uint8Array {
-  const www = join(root, "appliances", appliance, "www");
+  const www = join(root, "appliances", applianceOfImage(appliance), "www");
   return existsSync(www) && statSync(www).isDirectory() ? packUstar(readFolder(www, "www/")) : new Uint8Array();
 }
 

@@ -57,7 +57,7 @@ export function main(): void {
 export async function compileAssemblyScript(
   directory: string,
   main: string,
-  variant?: { gcStress?: boolean },
+  variant?: { gcStress?: boolean; tls?: boolean },
 ): Promise<Compiled> {
   const asc = await import("assemblyscript/asc");
   const own = relative(root, directory).startsWith("appliances");
@@ -76,6 +76,7 @@ export async function compileAssemblyScript(
       ...["--baseDir", baseDir, "--outFile", "module.wasm", "--runtime", "minimal", "--debug"],
       ...["--memoryBase", String(MEMORY_BASE), "--noColors", "--disableWarning", "201"],
       ...(variant?.gcStress ? ["--use", "HEDDLE_GC_STRESS=1"] : []),
+      ...(variant?.tls ? ["--use", "HEDDLE_TLS=1"] : []),
     ],
     {
       stdout: stream as never,

@@ -26,6 +26,8 @@ export interface BuildOptions {
   outDirectory: string;
   /** Tests of the collector: collect and poison freed memory at every suspension; leave out the toolchain's part. */
   variant?: { gcStress?: boolean; withoutRoots?: boolean };
+  /** The appliance's image with TLS: its code finds HEDDLE_TLS defined. */
+  tls?: boolean;
   progress: (line: string) => void;
 }
 
@@ -73,8 +75,8 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
 }
 
 // Profile and variant: images of another kind are not current.
-function kindOf({ profile, variant }: BuildOptions): string {
-  return JSON.stringify([profile, variant ?? {}]);
+function kindOf({ profile, variant, tls }: BuildOptions): string {
+  return JSON.stringify([profile, variant ?? {}, tls ?? false]);
 }
 
 interface Rebuild extends BuildOptions {
@@ -90,13 +92,14 @@ async function rebuild({
   main,
   profile,
   variant,
+  tls,
   kind,
   platforms,
   outputs,
   progress,
 }: Rebuild): Promise<void> {
   progress(`${name}: compiling AssemblyScript`);
-  const { wasm, sources } = await compileAssemblyScript(directory, main, variant);
+  const { wasm, sources } = await compileAssemblyScript(directory, main, { ...variant, tls });
   const key = hash(wasm, profile, String(variant?.withoutRoots), hashFiles(GENERATORS));
   const moduleFolder = await cached(`module-${key}`, "", async (folder) => {
     mkdirSync(folder);

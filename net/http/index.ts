@@ -5,3 +5,4 @@ export { fileResource, redirectResource, Resource, Site, Sites } from "./resourc
 export { HttpServer } from "./server";
 export { Wire, WireEvent } from "./wire";
 export { HttpDrainer, listenTcp, TcpWire } from "./tcp";
+export { listenTls, TlsWire } from "./tls";

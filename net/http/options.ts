@@ -13,6 +13,21 @@ export class HttpOptions {
   headerTimeout_ns: i64 = 10 * NS_PER_S;
   bodyTimeout_ns: i64 = 30 * NS_PER_S;
   idleTimeout_ns: i64 = 60 * NS_PER_S;
+  /** Fields that every response has besides its own, each with CRLF: Strict-Transport-Security. */
+  fields: string = "";
+
+  /** The same for another server. */
+  copy(): HttpOptions {
+    const other = new HttpOptions();
+    other.head = this.head;
+    other.bodyBytes = this.bodyBytes;
+    other.connections = this.connections;
+    other.headerTimeout_ns = this.headerTimeout_ns;
+    other.bodyTimeout_ns = this.bodyTimeout_ns;
+    other.idleTimeout_ns = this.idleTimeout_ns;
+    other.fields = this.fields;
+    return other;
+  }
 }
 
 export class HttpCounters {

@@ -382,6 +382,7 @@ export class HttpServer {
     }
     this.refreshDate();
     w.bytes(this.date.at, this.date.length);
+    w.ascii(this.options.fields);
     if (c.close) w.ascii("Connection: close\r\n");
     else if (c.http10) w.ascii("Connection: keep-alive\r\n");
     w.ascii("\r\n");

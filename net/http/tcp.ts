@@ -65,18 +65,18 @@ export class TcpWire extends Wire {
   }
 }
 
-/** Finishes what the servers of a TCP have begun. */
+/** Finishes what the servers of a TCP, over TLS or not, have begun. */
 export class HttpDrainer extends Drainer {
   constructor(
     private readonly tcp: TcpModule,
-    private readonly server: HttpServer,
+    private readonly servers: Array<HttpServer>,
   ) {
     super();
   }
 
   begin(): void {
     this.tcp.listeners.drain();
-    this.server.drain();
+    for (let i = 0; i < this.servers.length; i++) this.servers[i].drain();
   }
   left(): u32 {
     return this.tcp.table.unfinished();

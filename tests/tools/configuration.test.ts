@@ -13,6 +13,7 @@ import { after, describe, test } from "node:test";
 import Ajv from "ajv/dist/2020.js";
 import { validate } from "../../boot/cli/validator.ts";
 import { root } from "../../boot/cli/services.ts";
+import { packUstar } from "../../boot/toolchain/ustar.ts";
 
 interface Schema {
   [key: string]: unknown;
@@ -66,15 +67,30 @@ function documentWith(place: Place, content: Record<string, unknown>): Record<st
   const value0 = { ...needed, ...more, ...content };
   // What cannot stand beside a key (`x-without`) is given as undefined.
   let value = Object.fromEntries(Object.entries(value0).filter(([, content]) => content !== undefined));
-  for (const step of [...place.path].reverse()) value = { [step]: value };
+  for (const step of [...place.path].reverse()) {
+    value = { [step]: value };
+    // What listens with TLS needs its port.
+    if (step === "tls" && place.path.includes("listen")) value.port = 443;
+  }
   // What is named must be there: a VLAN's card, a route's interface.
   for (const name of ["eth0", "eth1"])
     if (JSON.stringify(value).includes(`"${name}"`))
       ((value.interfaces ??= {}) as Record<string, unknown>)[name] ??= {};
+  // What listens with a certificate needs it.
+  if (JSON.stringify(value).includes('"tls":{"certificates"') && !("tls" in value))
+    value.tls = { certificates: { main: { chain: "certs/site.pem", key: "secrets/site.key" } } };
   return value;
 }
 
-const problemsOf = (config: unknown) => validate(Buffer.from(JSON.stringify(config)), "http-server", "c");
+/** Files that examples name. */
+const files = ["certs/site.pem", "secrets/site.key", "secrets/tickets.key", "www/index.html"].map((name) => ({
+  name,
+  data: Buffer.from("x"),
+}));
+const problemsOf = (config: unknown) => {
+  const json = { name: "config.json", data: Buffer.from(JSON.stringify(config)) };
+  return validate(Buffer.from(packUstar([json, ...files])), "http-server-tls", "c");
+};
 const at = (place: Place) => "/" + place.path.join("/");
 
 describe("schema and validator", () => {

@@ -32,6 +32,7 @@ export async function buildService(
     platform: options.platform,
     profile: options.edit ? "edit" : "image",
     outDirectory: options.out ?? service.outDirectory,
+    tls: service.tls,
     progress: say,
   });
   const seconds = (Date.now() - start) / 1000;

@@ -169,8 +169,8 @@ u32 w2c_env_tlsOpen(struct core* core, u32 handle, u32 name, u32 name_length) {
   struct tls_core* tls = tls_core(core);
   struct tls_context* context = tls ? tls_context(tls, handle) : NULL;
   char text[NAME_BYTES];
-  if (!context || name_length >= sizeof text || !memory_readable(core, name, name_length)) return (u32)TLS_EINVAL;
-  memcpy(text, core_pointer(core, name), name_length);
+  if (!context || name_length >= sizeof text || (name_length && !memory_readable(core, name, name_length))) return (u32)TLS_EINVAL;
+  if (name_length) memcpy(text, core_pointer(core, name), name_length);
   text[name_length] = 0;
   struct open open = {tls, context, text};
   return (u32)tls_call(tls->stack, open_connection, &open);

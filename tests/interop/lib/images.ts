@@ -9,11 +9,16 @@ import type { Network, Running } from "./network.ts";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
 
-/** Builds a service for Linux; the path of the image. */
-export async function hostedImage(directory: string, name: string, variant?: BuildOptions["variant"]): Promise<string> {
+/** Builds a service, or with `tls` an appliance's image with TLS, for Linux; the path of the image. */
+export async function hostedImage(
+  directory: string,
+  name: string,
+  variant?: BuildOptions["variant"],
+  tls = false,
+): Promise<string> {
   const outDirectory = join(root, "dist", name);
   const built = await build({
-    ...{ name, directory: join(root, directory), platform: "linux", profile: "image", outDirectory, variant },
+    ...{ name, directory: join(root, directory), platform: "linux", profile: "image", outDirectory, variant, tls },
     progress: () => {},
   });
   return built.linux!;

@@ -1,0 +1,5 @@
+// TLS: contexts, the layer over TCP.
+export { TlsContext } from "./context";
+export { TlsCounters, TlsEvent, TlsLayer, tlsLayer, TlsUser } from "./layer";
+export { TlsSession } from "./session";
+export { readTls, serverContext, startTickets, TlsSettings } from "./settings";
