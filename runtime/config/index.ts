@@ -5,3 +5,4 @@ export { Configuration, loadConfiguration, printProblems } from "./configuration
 export { isHostname, MachineConfiguration, readMachine } from "./machine";
 export { Section, ConfigSource } from "./section";
 export { INVALID, parseCount, parseDuration, parseRate, parseShare, parseSize } from "./values";
+export { closest } from "./closest";

@@ -1,0 +1,80 @@
+// The firewall appliance: routes between all interfaces what its policy accepts, as the configuration says.
+
+import {
+  exit,
+  loadConfiguration,
+  log,
+  LogLevel,
+  logs,
+  openBundles,
+  openCards,
+  print,
+  printProblems,
+} from "../../runtime";
+import { Forwarder, Stack, startSettings, startStack, startTcp, Udp } from "../../net";
+import { Firewall, Reason, REASON_NAMES } from "../../net/filter";
+import { sleep } from "../../fibers";
+import { readConfiguration } from "./configuration";
+
+/** How often counters are logged at level debug. */
+const REPORT_MS: i64 = 10_000;
+
+export function main(): void {
+  const cards = openCards();
+  const bundles = openBundles();
+  const configuration = loadConfiguration(bundles);
+  const settings = readConfiguration(configuration, bundles, cards);
+  if (!configuration.valid) {
+    printProblems(configuration);
+    exit(1);
+    return;
+  }
+
+  const machine = settings.machine;
+  // Flows have one owner, and that is core 0.
+  machine.cores = 1;
+  machine.apply();
+  const stack = startStack();
+  stack.logLevel = machine.logLevel;
+  startTcp(stack);
+  // What nobody listens to is answered with port unreachable.
+  new Udp(stack);
+  const interfaces = startSettings(stack, cards, settings.network);
+  const firewall = new Firewall(stack, settings.firewall);
+  stack.ip.filter = firewall;
+  stack.ip.router = new Forwarder(stack);
+  let names = "";
+  for (let i = 0; i < interfaces.length; i++) {
+    interfaces[i].reversePath = settings.reversePath;
+    names += (i == 0 ? "" : ", ") + interfaces[i].name;
+  }
+  const rules = settings.firewall.rules.length;
+  print("firewall: " + rules.toString() + (rules == 1 ? " rule" : " rules") + " between " + names);
+  report(stack, firewall);
+}
+
+/** Logs the counters when they are wanted and something has happened. */
+function report(stack: Stack, firewall: Firewall): void {
+  let last = "";
+  while (logs(LogLevel.DEBUG)) {
+    sleep(REPORT_MS);
+    const text = counters(stack, firewall);
+    if (text != last) log(LogLevel.DEBUG, "firewall: " + text);
+    last = text;
+  }
+}
+
+function counters(stack: Stack, firewall: Firewall): string {
+  let text = firewall.table.count.toString() + " flows, " + firewall.accepted.toString() + " accepted, ";
+  text += stack.counters.ipForwDatagrams.toString() + " forwarded";
+  for (let reason = 1; reason < <i32>Reason.COUNT; reason++) {
+    const dropped = firewall.dropped(reason);
+    if (dropped > 0) text += ", " + REASON_NAMES[reason] + " " + dropped.toString();
+  }
+  const policy = firewall.policy;
+  for (let i: u32 = 0; i < policy.ruleCount; i++) {
+    const hits = policy.rule(i).hits;
+    if (hits > 0) text += ', "' + policy.names[i] + '" ' + hits.toString();
+  }
+  return text;
+}
