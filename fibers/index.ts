@@ -1,6 +1,6 @@
 // Fibers: cooperative threads of a core. What blocks looks blocking and lets others run.
 
-import { initPackets, addSource, Errno, runLoop, exit } from "../runtime";
+import { initPackets, addSource, Errno, runLoop, exit, watchdog } from "../runtime";
 import {
   currentTask,
   DEFAULT_STACK_BYTES,
@@ -70,6 +70,9 @@ export function sleep(duration_ms: i64): void {
   suspendUntil(now() + duration_ms * 1_000_000);
 }
 
+/** How long a fiber may hold the core before it is reported, until a configuration says otherwise. */
+const REPORT_NS: i64 = 50_000_000;
+
 let service: () => void = () => {};
 
 function runService(_: usize): void {
@@ -84,6 +87,7 @@ export function run(main: () => void): void {
   const main_ = spawnTask(runService.index, 0, 4 * DEFAULT_STACK_BYTES)!;
   main_.flags = TaskFlag.ESSENTIAL;
   nameTask(main_, "main");
+  watchdog(REPORT_NS, i64.MAX_VALUE, i64.MAX_VALUE);
   runLoop();
   exit(0);
 }

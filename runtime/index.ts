@@ -41,6 +41,7 @@ export {
   TlsStep,
   tlsTicketSecret,
   trapTaken,
+  watchdog,
 } from "./platform";
 export * from "./memory/packet";
 export { Timer, TimerCallback, TimerWheel, TICK_SHIFT } from "./loop/timer";

@@ -126,6 +126,16 @@ export declare function wait(deadline_ns: i64): void;
 @external("env", "acquire")
 export declare function acquire(): void;
 
+/**
+ * Sets the core's watchdog: what it does with a fiber, or a turn of the loop, that has held the core for that long. Counted only
+ * while the core is busy and was given its CPU; late by less than half of `report_ns`. i64.MAX_VALUE: never.
+ * @param report_ns logs the place with a backtrace
+ * @param end_ns ends the fiber by a trap, where that is possible
+ * @param panic_ns the core's panic
+ */
+@external("env", "watchdog")
+export declare function watchdog(report_ns: i64, end_ns: i64, panic_ns: i64): void;
+
 // ---------------------------------------------------------------- cores
 
 /** Cores that a machine can use. */

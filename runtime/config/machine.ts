@@ -3,7 +3,8 @@
 import { configureLog, LogLevel } from "../log";
 import { resizeLogRing } from "../log-ring";
 import { useCores } from "../cores/start";
-import { CORES_MAX, panicPolicy, PanicPolicy } from "../platform";
+import { CORES_MAX, panicPolicy, PanicPolicy, watchdog } from "../platform";
+import { JsonKind } from "../json/document";
 import { Section } from "./section";
 
 export class MachineConfiguration {
@@ -17,6 +18,10 @@ export class MachineConfiguration {
   drain_ns: i64 = 0;
   /** What a panic does; -1: nothing was said. */
   onPanic: i32 = -1;
+  /** How long a fiber may hold a core before it is reported, ended, or the core's panic; i64.MAX_VALUE: for ever. */
+  report_ns: i64 = i64.MAX_VALUE;
+  end_ns: i64 = i64.MAX_VALUE;
+  panic_ns: i64 = i64.MAX_VALUE;
 
   constructor(
     /** The section `log`, for whoever sends it elsewhere; to be finished by the reader's caller. */
@@ -29,6 +34,7 @@ export class MachineConfiguration {
     resizeLogRing(this.logRing_bytes);
     useCores(this.cores);
     if (this.onPanic >= 0) panicPolicy(this.onPanic);
+    watchdog(this.report_ns, this.end_ns, this.panic_ns);
   }
 }
 
@@ -46,9 +52,21 @@ export function readMachine(root: Section): MachineConfiguration {
     machine.onPanic = cores.choice("onPanic", ["halt", "reboot", "restart-core"], 0) + PanicPolicy.HALT;
   machine.cores = readCount(cores);
   machine.drain_ns = cores.duration("drain", "20s", "0s", "1h");
-  cores.notYet(["watchdog"]);
+  const guard = cores.section("watchdog");
+  machine.report_ns = limit(guard, "report", "50ms");
+  machine.end_ns = limit(guard, "end", "off");
+  machine.panic_ns = limit(guard, "panic", "10s");
+  guard.finish();
   cores.finish();
   return machine;
+}
+
+/** A duration of the watchdog; "off": i64.MAX_VALUE. */
+function limit(section: Section, key: string, absent: string): i64 {
+  const node = section.get(key);
+  const document = section.document;
+  const off = node == 0 ? absent == "off" : document.kind(node) == JsonKind.STRING && document.string(node) == "off";
+  return off ? i64.MAX_VALUE : section.duration(key, absent == "off" ? "1h" : absent, "4ms", "1h", ' or "off"');
 }
 
 /** "all", or how many of them. */

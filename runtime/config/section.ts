@@ -139,11 +139,11 @@ export class Section {
     );
     return value == INVALID ? absent : value;
   }
-  /** ns. The bounds are given as texts, for the message. */
-  duration(key: string, absent: string, low: string, high: string): i64 {
+  /** ns. The bounds are given as texts, for the message; `or`: what else the caller takes. */
+  duration(key: string, absent: string, low: string, high: string, or: string = ""): i64 {
     const node = this.get(key);
     if (node == 0) return parseDuration(absent);
-    const wanted = 'a duration from "' + low + '" to "' + high + '", such as "500ms" or "2h4m"';
+    const wanted = 'a duration from "' + low + '" to "' + high + '", such as "500ms" or "2h4m"' + or;
     const text = this.source.text(node, wanted);
     const value = text == null ? INVALID : parseDuration(text);
     if (value >= parseDuration(low) && value <= parseDuration(high)) return value;

@@ -48,6 +48,7 @@ export function platformImports(memory) {
 
     pendingTake: () => 0,
     wait: () => {},
+    watchdog: () => {},
     acquire: () => {},
 
     coresStart: () => 0n,

@@ -23,6 +23,14 @@ typedef double f64;
 
 struct stack;
 
+// The watchdog's count (watchdog.c), touched by its ticks only.
+struct watch {
+  u64 interval_ns;         // of a tick; 0: off
+  u32 report, end, panic;  // in ticks
+  u32 moves;               // the core's at the last tick
+  u32 ticks;               // since then, without a move
+};
+
 struct core {
   u8* memory;              // base of the linear memory: this struct + CORE_BELOW
   u32 number;
@@ -35,6 +43,8 @@ struct core {
   u64 heap_mapped;         // linear offset up to which the heap is backed by memory; 0 before the first heap_map
   void* stacks;            // stacks.c
   u8* loop_top;            // where the loop's stack begins, as far as the module has used it
+  struct watch watch;
+  u32 moves;               // switches of stacks and turns of the loop; wraps
   u64 bells;               // bit N: core N rang (cores.h); atomic
   u32 waiting;             // the core halts, or is about to; atomic
   u32 state;               // enum core_state; atomic

@@ -52,6 +52,7 @@ void w2c_env_stackFree(struct core*, u32 stack);
 void w2c_env_stackSwitch(struct core*, u32 stack);
 u32 w2c_env_stackCount(struct core*);
 u32 w2c_env_trapTaken(struct core*);
+void w2c_env_watchdog(struct core*, u64 report_ns, u64 end_ns, u64 panic_ns);
 void w2c_env_outOfMemory(struct core*);
 u32 w2c_env_stackScan(struct core*, u32 stack, u32 skip, u32 target, u32 capacity, u32 low, u32 high);
 

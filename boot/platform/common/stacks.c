@@ -144,6 +144,7 @@ void w2c_env_stackSwitch(struct core* core, u32 handle) {
   core->running = handle;
   core->kernel_depth = to->depth;
   core->stack_limit = to->limit;
+  core->moves++;
   stack_switch(&from->sp, to->sp);
 }
 

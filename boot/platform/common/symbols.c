@@ -1,4 +1,4 @@
-// clang: -Oz
+// clang: -Oz -mgeneral-regs-only
 #include "symbols.h"
 
 u32 symbol_find(u64 address, char* name, u32 size, u64* distance) {

@@ -1,4 +1,4 @@
-// clang: -Oz
+// clang: -Oz -mgeneral-regs-only
 #include "text.h"
 #include "platform.h"
 

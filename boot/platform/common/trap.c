@@ -4,12 +4,14 @@
 // Invariant: a fiber is ended only where nothing of the kernel's can be half changed (kernel.h): at depth 0, or where the
 // allocator or a platform function that the service called has refused before it changed anything. The scheduler, on the
 // loop's stack, then finds a running fiber that did not switch away, asks `trapTaken`, and cleans up.
-// clang: -Oz
+// Reports of the watchdog come from interrupt handlers: no vector registers.
+// clang: -Oz -mgeneral-regs-only
 #include "cores.h"
 #include "kernel.h"
 #include "platform.h"
 #include "symbols.h"
 #include "text.h"
+#include "watchdog.h"
 
 #define EXIT_PANIC 70  // EX_SOFTWARE
 #define MAX_FRAMES 64
@@ -54,7 +56,8 @@ static bool frame_within(struct core* core, u64 frame, u64 low, u64 high) {
 }
 
 void print_backtrace(u64 pc, u64 frame) {
-  struct text text = {.length = 0};
+  struct text text;
+  text.length = 0;
   struct core* core = this_core();
   u64 low = 0, high = 0;
   if (core && core->loop_top) stack_bounds(core, &low, &high);
@@ -103,7 +106,7 @@ static void text_fiber(struct core* core, struct text* text) {
   if (bytes) text_string(text, ")");
 }
 
-static bool ends_fiber(struct core* core, enum trap reason) {
+bool trap_ends_fiber(struct core* core, enum trap reason) {
   if (core->running == 0 || reason == TRAP_FAULT) return false;
   const struct label* label = label_of(core);
   if (!label || label->flags & FIBER_ESSENTIAL) return false;
@@ -135,9 +138,34 @@ static u64 fiber_end(struct core* core, struct text* text, enum trap reason, u64
   return stack_abandon(core);
 }
 
+static void text_held(struct text* text, u64 held_ms) {
+  text_string(text, ": ");
+  text_decimal(text, held_ms);
+  text_string(text, " ms");
+}
+
+void report_held(struct core* core, u64 held_ms, u64 pc, u64 frame) {
+  struct text text;
+  text.length = 0;
+  text_string(&text, "\nwatchdog: the core is held");
+  text_held(&text, held_ms);
+  text_place(core, &text);
+  text_flush(&text);
+  print_backtrace(pc + 1, frame);
+}
+
+_Noreturn void core_held(struct core* core, u64 held_ms, u64 pc, u64 frame) {
+  struct text text;
+  text.length = 0;
+  text_string(&text, "\npanic: held the core for too long");
+  text_held(&text, held_ms);
+  panic_end(core, &text, pc + 1, frame);
+}
+
 u64 trap_take(struct core* core, enum trap reason, u64 detail, u64 pc, u64 frame) {
-  struct text text = {.length = 0};
-  bool fiber = ends_fiber(core, reason);
+  struct text text;
+  text.length = 0;
+  bool fiber = trap_ends_fiber(core, reason);
   text_string(&text, fiber ? "\ntrap: " : "\npanic: ");
   text_string(&text, trap_names[reason]);
   if (reason == TRAP_OUT_OF_BOUNDS) {
@@ -145,6 +173,7 @@ u64 trap_take(struct core* core, enum trap reason, u64 detail, u64 pc, u64 frame
     text_hex(&text, detail);
     if (detail < LINEAR_NULL_BYTES) text_string(&text, " (a null reference)");
   }
+  if (reason == TRAP_WATCHDOG) text_held(&text, detail);
   // A fault's pc is the instruction itself, not a return address.
   if (fiber) return fiber_end(core, &text, reason, pc + 1, frame);
   panic_end(core, &text, pc + 1, frame);
@@ -173,7 +202,8 @@ u32 w2c_env_trapTaken(struct core* core) {
 }
 
 void w2c_env_panic(struct core* core, u32 message, u32 length) {
-  struct text text = {.length = 0};
+  struct text text;
+  text.length = 0;
   text_string(&text, "\npanic: ");
   if (core_range(message, length, LINEAR_HEAP, core->heap_mapped)) {
     text_bytes(&text, (const char*)core_pointer(core, message), length);
@@ -196,8 +226,9 @@ static void text_utf16(struct core* core, struct text* text, u32 string) {
 }
 
 void w2c_env_abort(struct core* core, u32 message, u32 file, u32 line, u32 column) {
-  struct text text = {.length = 0};
-  bool fiber = ends_fiber(core, TRAP_ABORT);
+  struct text text;
+  text.length = 0;
+  bool fiber = trap_ends_fiber(core, TRAP_ABORT);
   text_string(&text, fiber ? "\ntrap: abort" : "\npanic: abort");
   if (message) {
     text_string(&text, ": ");

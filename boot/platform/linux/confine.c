@@ -54,6 +54,7 @@ void confine_system_calls(void) {
       ALLOW(write),                                                    // the console
       ALLOW(munmap), ALLOW(madvise), ALLOW_UNLESS_EXECUTABLE(mprotect), ALLOW_UNLESS_EXECUTABLE(mmap),
       ALLOW(rt_sigreturn), ALLOW(exit_group),
+      ALLOW(timer_settime),                                            // the watchdog
       // The offloads that a driver accepts. A mask of flags, no address.
       // The queue that a core takes.
       UNLESS_EQUAL_SKIP(SYS_ioctl, 5), LOAD_ARGUMENT(1), UNLESS_EQUAL_SKIP(TUNSETOFFLOAD, 1), RETURN(SECCOMP_RET_ALLOW),

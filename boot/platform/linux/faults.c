@@ -8,8 +8,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/ucontext.h>
+#include <time.h>
 #include <unistd.h>
+#include "../common/watchdog.h"
 #include "host.h"
 
 #define FAULT_STACK_BYTES 0x10000u
@@ -81,11 +84,43 @@ void faults_stack(void) {
   if (sigaltstack(&stack, NULL)) fail("no signal stack");
 }
 
+// The thread's own CPU time: an idle core has no ticks, and a thread that the kernel did not run is not blamed for it.
+static __thread timer_t ticks;
+
+static void on_tick(int signal, siginfo_t* info, void* context) {
+  (void)signal, (void)info;
+  greg_t* registers = ((ucontext_t*)context)->uc_mcontext.gregs;
+  u64 loop = watchdog_tick(this_core(), (u64)registers[REG_RIP], (u64)registers[REG_RBP]);
+  if (!loop) return;
+  registers[REG_RIP] = (greg_t)(u64)stack_resume;
+  registers[REG_RDI] = registers[REG_RSP] = (greg_t)loop;
+  registers[REG_EFL] &= ~(greg_t)DIRECTION_FLAG;
+}
+
+void watchdog_thread(void) {
+  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = WATCHDOG_SIGNAL};
+  event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+  if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &ticks)) fail("no timer for the watchdog");
+}
+
+void watchdog_arm(struct core* core) {
+  u64 ns = core->watch.interval_ns;
+  struct timespec interval = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+  struct itimerspec periodic = {interval, interval};
+  timer_settime(ticks, 0, &periodic, NULL);
+}
+
+bool console_free(void) { return true; }  // a system call
+
 void faults_install(void) {
   faults_stack();
   struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+  sigaddset(&action.sa_mask, WATCHDOG_SIGNAL);  // a report is not interrupted by another
   const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
   for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigaction(faults[i], &action, NULL);
   action.sa_sigaction = on_forbidden_call;
   sigaction(SIGSYS, &action, NULL);
+  action.sa_sigaction = on_tick;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  sigaction(WATCHDOG_SIGNAL, &action, NULL);
 }

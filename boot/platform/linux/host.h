@@ -100,6 +100,8 @@ bool ring_shared(u32 device);        // another core than the owner has a queue 
 void confine_drop_privileges(void);
 void confine_system_calls(void);
 void faults_install(void);
+void watchdog_thread(void);        // of the calling thread, too: before system calls are restricted
+#define WATCHDOG_SIGNAL SIGVTALRM
 void faults_stack(void);           // of the calling thread
 void signals_install(void);
 void wait_init(struct core* core); // before its thread runs

@@ -77,6 +77,7 @@ static inline void w2c_env_acquire(struct core* core) {
 
 // No interrupt reaches a process by itself: a loop that never waits has to look at its devices here.
 static inline u32 w2c_env_pendingTake(struct core* core) {
+  core->moves++;
   if (!host_polled) host_poll_busy(core);
   host_polled = false;
   return __atomic_exchange_n(&core->pending, 0, __ATOMIC_ACQUIRE);

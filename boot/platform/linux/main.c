@@ -131,6 +131,7 @@ int main(int argc, char** argv) {
     link_open(&host_links[i]);
   }
   faults_install();
+  watchdog_thread();
   signals_install();
   confine_drop_privileges();
   threads_create();

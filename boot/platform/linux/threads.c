@@ -27,6 +27,7 @@ static void* run(void* argument) {
   struct core* core = argument;
   host_self = core;
   faults_stack();
+  watchdog_thread();
   wait_thread();
   __atomic_fetch_add(&ready, 1, __ATOMIC_RELEASE);
   wait_for_start(core);
@@ -38,6 +39,7 @@ void threads_create(void) {
   sigset_t all, before;
   sigfillset(&all);
   sigdelset(&all, SIGSEGV), sigdelset(&all, SIGBUS), sigdelset(&all, SIGFPE), sigdelset(&all, SIGILL), sigdelset(&all, SIGSYS);
+  sigdelset(&all, WATCHDOG_SIGNAL);
   pthread_sigmask(SIG_BLOCK, &all, &before);
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);

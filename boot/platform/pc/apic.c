@@ -28,7 +28,7 @@ u32 apic_id(void) { return x2 ? read(REG_ID) : read(REG_ID) >> 24; }
 
 void apic_timer_mode(bool deadline) { write(REG_TIMER, VECTOR_TIMER | (deadline ? TIMER_DEADLINE : 0)); }
 
-void apic_timer_count(u32 count, bool slow) {
+INTERRUPT_CODE void apic_timer_count(u32 count, bool slow) {
   u32 wanted = slow ? DIVIDE_BY_128 : DIVIDE_BY_1;
   struct cpu* cpu = this_cpu();
   if (cpu->timer_divider != wanted) write(REG_DIVIDE, cpu->timer_divider = wanted);

@@ -1,10 +1,11 @@
 // The console: COM1 (16550, 115200 8N1), or VGA text memory where there is no serial port.
-// clang: -Oz
+// clang: -Oz -mgeneral-regs-only
 #include <stdarg.h>
+#include "../common/watchdog.h"
 #include "pc.h"
 
 enum { COM1 = 0x3F8, LINE_CONTROL = COM1 + 3, LINE_STATUS = COM1 + 5, SCRATCH = COM1 + 7, TRANSMIT_EMPTY = 0x20 };
-enum { FIFO_BYTES = 16, POLLS_MAX = 100000 };
+enum { FIFO_BYTES = 16, POLLS_MAX = 100000, LOCK_POLLS = 100000000 };
 enum { VGA_ADDRESS = 0xB8000, VGA_COLUMNS = 80, VGA_ROWS = 25, VGA_GREY = 0x0700 };
 
 static bool serial;
@@ -47,7 +48,8 @@ static void vga_put(u8 byte) {
 }
 
 void console_write(const char* text, size_t length) {
-  lock_take(&lock);
+  // Bounded: who reports a fault may have interrupted who holds it.
+  for (u32 polls = 0; __atomic_exchange_n(&lock.held, 1, __ATOMIC_ACQUIRE) && polls < LOCK_POLLS; polls++) cpu_relax();
   for (size_t i = 0; i < length; i++) {
     u8 byte = (u8)text[i];
     if (!serial) {
@@ -59,6 +61,8 @@ void console_write(const char* text, size_t length) {
   }
   lock_give(&lock);
 }
+
+bool console_free(void) { return !__atomic_load_n(&lock.held, __ATOMIC_RELAXED); }
 
 void print(const char* format, ...) {
   char line[256];

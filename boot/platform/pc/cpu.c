@@ -3,6 +3,7 @@
 // A fault inside the core's linear memory is the sandbox's (out of bounds), one in a guard page a stack that ran over, one
 // on a lazily backed page is served; anything else is the kernel's own end, with all registers on the console.
 // clang: -Oz
+#include "../common/watchdog.h"
 #include "pc.h"
 
 enum { CODE = 8, DATA = 16, TSS = 24, INTERRUPT_GATE = 0x8E };
@@ -139,11 +140,23 @@ INTERRUPT_CODE static void mark(u32 bits) {
   if (core) __atomic_fetch_or(&core->pending, bits, __ATOMIC_RELEASE);
 }
 
+// While the core halts, `wait` looks at the clock itself; while it is busy, a tick of the watchdog.
+INTERRUPT_CODE static void timer_interrupt(struct frame* f) {
+  struct core* core = current_core();
+  bool busy = timer_fired();
+  apic_eoi();
+  u64 loop = core && busy ? watchdog_tick(core, f->rip, f->rbp) : 0;
+  if (!loop) return;
+  f->rdi = f->rsp = loop;
+  f->rip = (u64)stack_resume;
+  f->flags &= ~(u64)FLAG_DIRECTION;
+}
+
 INTERRUPT_CODE void interrupt_entry(struct frame* f) {
   if (f->vector >= FIRST_INTERRUPT) {
     if (f->vector == VECTOR_TIMER) {
-      mark(PENDING_TIMER);
-      this_cpu()->timer_deadline_ns = INT64_MAX;
+      timer_interrupt(f);
+      return;
     } else if (f->vector == VECTOR_WAKE) {
       mark(PENDING_WAKE);
     } else if (f->vector == VECTOR_POWER) {

@@ -58,6 +58,7 @@ void pc_take_back(struct ring* ring);
 u32 pc_post_e1000(struct ring* ring, u32 slot, u64 physical, u32 length, u32 flags);
 
 static inline u32 w2c_env_pendingTake(struct core* core) {
+  core->moves++;
   return core->pending == 0 ? 0 : __atomic_exchange_n(&core->pending, 0, __ATOMIC_ACQ_REL);
 }
 

@@ -165,7 +165,7 @@ void apic_init_cpu(void);  // the part that each CPU has
 enum { IPI_INIT = 0x4500, IPI_START = 0x4600 };
 void apic_send(u32 apic_id, u32 command);  // a vector, or one of these
 INTERRUPT_CODE void apic_eoi(void);
-void apic_timer_count(u32 count, bool slow);  // one-shot; slow: a tick is 128 of the others
+INTERRUPT_CODE void apic_timer_count(u32 count, bool slow);  // one-shot; slow: a tick is 128 of the others
 u32 apic_timer_left(void);
 void apic_timer_mode(bool deadline);  // TSC-deadline, or one-shot
 u32 apic_id(void);
@@ -179,6 +179,7 @@ INTERRUPT_CODE void device_interrupt(u32 device);
 INTERRUPT_CODE void power_interrupt(void);
 
 void time_init(void);
+INTERRUPT_CODE bool timer_fired(void);  // its interrupt: renews the watchdog's tick; false while the core halts
 void time_init_cpu(u64 not_before_ns);  // another CPU's timer, and its TSC where that was behind
 u64 now_ns(void);
 u64 time_entered_ns(void);

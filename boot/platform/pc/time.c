@@ -3,7 +3,12 @@
 //
 // Invariant of `wait`: between the last look at the pending word and HLT interrupts are off (STI takes effect after the next
 // instruction), so that none is lost; with no deadline no timer is armed.
+//
+// The one timer serves the halt's deadline and, while the core is busy, the watchdog's ticks. A tick that is still to come when
+// the core halts is left alone: it fires once more and is not renewed, so that a core which wakes often does not pay for the
+// timer each time.
 // clang: -Os
+#include "../common/watchdog.h"
 #include "pc.h"
 
 enum { MSR_TSC = 0x10, MSR_TSC_DEADLINE = 0x6E0, MSR_KVM_SYSTEM_TIME = 0x4b564d01 };
@@ -15,7 +20,7 @@ extern u64 entry_tsc;
 static u64 apic_hz;  // of the APIC's timer, undivided; 0: TSC-deadline is used
 static u64 tsc_hz;
 
-static u64 tsc(void) {
+INTERRUPT_CODE static u64 tsc(void) {
   u32 low, high;
   __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
   return (u64)high << 32 | low;
@@ -46,7 +51,7 @@ static void sample(u64* at_tsc, u32* at_apic) {
 }
 
 // ticks * hz / of in 128 bits; what does not fit is as good as for ever.
-static u64 ratio(u64 ticks, u64 hz, u64 of) {
+INTERRUPT_CODE static u64 ratio(u64 ticks, u64 hz, u64 of) {
   u64 low, high, rest;
   __asm__("mulq %3" : "=a"(low), "=d"(high) : "a"(ticks), "r"(hz));
   if (high >= of) return of ? ~0ull : 0;
@@ -190,7 +195,7 @@ static void timer_off(struct cpu* cpu) {
     msr_write(MSR_TSC_DEADLINE, 0);
 }
 
-static void timer_on(struct cpu* cpu, u64 deadline_ns, u64 now) {
+INTERRUPT_CODE static void timer_on(struct cpu* cpu, u64 deadline_ns, u64 now) {
   if (cpu->timer_deadline_ns == deadline_ns) return;
   cpu->timer_deadline_ns = deadline_ns;
   u64 left = deadline_ns - now;
@@ -207,6 +212,29 @@ static void timer_on(struct cpu* cpu, u64 deadline_ns, u64 now) {
   apic_timer_count(ticks > 0xFFFFFFFF ? 0xFFFFFFFF : (u32)ticks, slow);
 }
 
+INTERRUPT_CODE static void tick_on(struct cpu* cpu, const struct core* core) {
+  u64 now = now_ns();
+  if (core->watch.interval_ns && cpu->timer_deadline_ns > now + core->watch.interval_ns)
+    timer_on(cpu, now + core->watch.interval_ns, now);
+}
+
+INTERRUPT_CODE bool timer_fired(void) {
+  struct cpu* cpu = this_cpu();
+  cpu->timer_deadline_ns = INT64_MAX;
+  if (!cpu->core || __atomic_load_n(&cpu->core->waiting, __ATOMIC_RELAXED)) return false;
+  tick_on(cpu, cpu->core);
+  return true;
+}
+
+void watchdog_arm(struct core* core) {
+  u64 flags;
+  __asm__ volatile("pushfq; popq %0; cli" : "=r"(flags)::"memory");
+  struct cpu* cpu = this_cpu();
+  if (core->watch.interval_ns == 0) timer_off(cpu);
+  tick_on(cpu, core);
+  __asm__ volatile("pushq %0; popfq" ::"r"(flags) : "memory", "cc");
+}
+
 void w2c_env_wait(struct core* core, u64 deadline_ns) {
   struct cpu* cpu = this_cpu();
   for (;;) {
@@ -214,12 +242,15 @@ void w2c_env_wait(struct core* core, u64 deadline_ns) {
     __atomic_store_n(&core->waiting, 1, __ATOMIC_SEQ_CST);  // before the look at `pending`: common/cores.h
     u64 now = now_ns();
     if (__atomic_load_n(&core->pending, __ATOMIC_ACQUIRE) || (s64)deadline_ns <= (s64)now) break;
-    if (deadline_ns == INT64_MAX)
-      timer_off(cpu);
-    else
-      timer_on(cpu, deadline_ns, now);
+    if (deadline_ns < cpu->timer_deadline_ns || cpu->timer_deadline_ns > now + core->watch.interval_ns) {
+      if (deadline_ns == INT64_MAX)
+        timer_off(cpu);
+      else
+        timer_on(cpu, deadline_ns, now);
+    }
     __asm__ volatile("sti; hlt" ::: "memory");
   }
   __atomic_store_n(&core->waiting, 0, __ATOMIC_RELAXED);
+  tick_on(cpu, core);
   __asm__ volatile("sti" ::: "memory");
 }
