@@ -25,11 +25,6 @@ export class Listen {
   ) {}
 }
 
-/** Whether this is the image with TLS: the toolchain defines the constant there. */
-function hasTls(): bool {
-  return isDefined(HEDDLE_TLS);
-}
-
 export class HttpServerConfiguration {
   listen: Array<Listen> = [];
   sites: Sites = new Sites();
@@ -68,7 +63,8 @@ export function readConfiguration(
 
 function readTlsSection(root: Section, bundles: Bundles): TlsSettings {
   const node = root.get("tls");
-  if (hasTls()) return readTls(root.section("tls"), bundles);
+  // The toolchain defines it for the image with TLS.
+  if (isDefined(HEDDLE_TLS)) return readTls(root.section("tls"), bundles);
   if (node != 0) root.source.fail(node, "this image has no TLS: use http-server-tls");
   return new TlsSettings();
 }
@@ -177,7 +173,7 @@ function readOneListen(section: Section, node: u32, tls: TlsSettings): Listen | 
 /** Reads a listen element's `tls`: adds the names of its certificates, gives `hsts` in seconds. */
 function readListenTls(section: Section, tls: TlsSettings, certificates: Array<string>): i64 {
   const source = section.source;
-  if (!hasTls()) {
+  if (!isDefined(HEDDLE_TLS)) {
     source.fail(section.node, "this image has no TLS: use http-server-tls");
     return 0;
   }

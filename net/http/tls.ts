@@ -109,9 +109,13 @@ export class TlsWire extends Wire {
 
 /** The sessions of a server. */
 class HttpsUser extends TlsUser {
+  number: u32 = 0;
+
   constructor(
-    private readonly wire: TlsWire,
+    readonly tcp: TcpModule,
+    readonly wire: TlsWire,
     private readonly server: HttpServer,
+    readonly context: TlsContext,
   ) {
     super();
   }
@@ -140,16 +144,6 @@ class HttpsUser extends TlsUser {
   }
 }
 
-class Binding {
-  constructor(
-    readonly tcp: TcpModule,
-    readonly layer: TlsLayer,
-    readonly context: TlsContext,
-    readonly user: u32,
-  ) {}
-}
-const bindings: Array<Binding> = [];
-
 /**
  * Listens for a server, whose wire is `wire`, on an address (0, 0: all) and port.
  * @returns 0, or EADDRINUSE, ENOBUFS
@@ -163,17 +157,18 @@ export function listenTls(
   lo: u64,
   port: u32,
 ): i32 {
-  const user = wire.layer.addUser(new HttpsUser(wire, server));
-  const number = bindings.push(new Binding(tcp, wire.layer, context, user)) - 1;
-  return tcp.listen(port, hi, lo, BACKLOG, onAccept, number) == null ? tcp.lastError : 0;
+  const user = new HttpsUser(tcp, wire, server, context);
+  user.number = wire.layer.addUser(user); // which holds it for ever
+  return tcp.listen(port, hi, lo, BACKLOG, onAccept, changetype<usize>(user)) == null ? tcp.lastError : 0;
 }
 
 function onAccept(l: Listener): void {
-  const binding = unchecked(bindings[l.context]);
-  const tcp = binding.tcp;
+  const user = changetype<HttpsUser>(l.context);
+  const tcp = user.tcp;
+  const layer = user.wire.layer;
   for (let c = tcp.accept(l); c != null; c = tcp.accept(l)) {
-    if (binding.layer.start(c, binding.context, binding.user, 0, null) != null) continue;
-    if (binding.layer.counters.refused == 1) log(LogLevel.WARN, "tls: too many handshakes, refusing further ones");
+    if (layer.start(c, user.context, user.number, 0, null) != null) continue;
+    if (layer.counters.refused == 1) log(LogLevel.WARN, "tls: too many handshakes, refusing further ones");
     tcp.abort(c);
   }
 }

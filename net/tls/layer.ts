@@ -93,12 +93,18 @@ const IO_OUT_BYTES: usize = 12;
 const IO_PLAIN: usize = 16;
 const IO_PLAIN_BYTES: usize = 20;
 
-const layers: Array<TlsLayer> = [];
+/**
+ * The last layer made, by address: the loop holds layers for ever. A typed variable here would compile the layer, and link the
+ * library, into every image that imports this file.
+ */
+let newest: usize = 0;
 
 /** The core's TLS over a TCP; made at the first call. */
 export function tlsLayer(tcp: TcpModule): TlsLayer {
-  for (let i = 0; i < layers.length; i++) if (layers[i].tcp == tcp) return layers[i];
-  const layer = new TlsLayer(tcp);
+  for (let at = newest; at != 0; at = changetype<TlsLayer>(at).older)
+    if (changetype<TlsLayer>(at).tcp == tcp) return changetype<TlsLayer>(at);
+  const layer = new TlsLayer(tcp, newest);
+  newest = changetype<usize>(layer);
   addSource(layer);
   return layer;
 }
@@ -109,7 +115,6 @@ export class TlsLayer extends Source {
   handshaking: u32 = 0;
   /** Sessions. */
   open: u32 = 0;
-  private readonly id: u32 = layers.length;
   private readonly users: Array<TlsUser> = [];
   private free: TlsSession | null = null;
   private first: TlsSession | null = null;
@@ -119,9 +124,12 @@ export class TlsLayer extends Source {
   private readonly io: usize = heap.alloc(IO_BYTES);
   private readonly out: usize = heap.alloc(OUT_BYTES);
 
-  constructor(readonly tcp: TcpModule) {
+  constructor(
+    readonly tcp: TcpModule,
+    /** The layer made before. */
+    readonly older: usize,
+  ) {
     super();
-    layers.push(this);
   }
 
   /** Registers a user; its number. */
@@ -142,7 +150,7 @@ export class TlsLayer extends Source {
     memory.fill(changetype<usize>(s), 0, TLS_SESSION_BYTES);
     s.tcp = c;
     s.native = -1;
-    s.layer = this.id;
+    s.layer = changetype<usize>(this);
     s.user = user;
     s.context = context.handle;
     s.owner = owner;
@@ -490,10 +498,10 @@ export class TlsLayer extends Source {
 
 function onTcp(c: Connection, events: u32): void {
   const s = changetype<TlsSession>(c.context);
-  unchecked(layers[s.layer]).tcpEvent(s, events);
+  changetype<TlsLayer>(s.layer).tcpEvent(s, events);
 }
 
 function onTimer(timer: Timer): void {
   const s = changetype<TlsSession>(timer.context);
-  unchecked(layers[s.layer]).timeOut(s);
+  changetype<TlsLayer>(s.layer).timeOut(s);
 }

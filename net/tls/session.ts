@@ -40,8 +40,8 @@ export class TlsSession {
   /** The platform's number; below 0: none yet. */
   native: i32;
   flags: u32;
-  /** Number of its layer and, in that, of its user; what the user likes to find. */
-  layer: u32;
+  /** Its layer, which the loop holds for ever; the number of its user there; what the user likes to find. */
+  layer: usize;
   user: u32;
   context: i32;
   owner: usize;

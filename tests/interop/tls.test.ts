@@ -29,6 +29,7 @@ const CONFIGURATION = {
 };
 const SESSION_LINES = /^(New|Reused), (\S+), Cipher is (\S+)$/m;
 
+let image: string;
 let folder: string;
 let network: Network;
 let running: Running;
@@ -43,7 +44,7 @@ function certificate(name: string, key: string[], names: string[]): void {
 const EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
 
 before(async () => {
-  const image = await hostedImage("appliances/http-server", "http-server-tls", undefined, true);
+  image = await hostedImage("appliances/http-server", "http-server-tls", undefined, true);
   folder = mkdtempSync(join(tmpdir(), "heddle-tls-"));
   for (const name of ["certs", "secrets", "www"]) mkdirSync(join(folder, name));
   certificate("ecdsa", EC, ["example.org", "*.example.org"]);
@@ -82,6 +83,13 @@ async function handshake(args: string[], input = ""): Promise<string> {
   const { stdout, stderr } = await network.run("sh", ["-c", command]);
   return stdout + stderr;
 }
+
+test("the library is in the image with TLS and in no other", async () => {
+  const symbols = (path: string) => readFileSync(`${path}.symbols`, "utf8");
+  assert.match(symbols(image), / SSL_read$/m);
+  const plain = await hostedImage("appliances/http-server", "http-server");
+  assert.doesNotMatch(symbols(plain), / SSL_read$| net\/tls\/layer\//m);
+});
 
 describe("HTTPS", () => {
   test("curl verifies the certificate and gets the page with HSTS", async () => {
