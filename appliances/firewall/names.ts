@@ -1,6 +1,6 @@
 // What rules call things by: interfaces and zones, aliases of addresses and ports, protocols, ICMP types.
 
-import { closest, ConfigSource, JsonKind, quote, Section } from "../../runtime";
+import { closest, ConfigSource, JsonKind, parseCount, quote, Section } from "../../runtime";
 import { addPrefix, Places, Ranges } from "../../net/filter";
 import { isV4, parseAddress } from "../../net";
 
@@ -270,6 +270,12 @@ export class Names {
     }
     return ((<u32>mask) << 8) | (<u32>set);
   }
+}
+
+/** A protocol's number by name or in decimal; -1 for anything else. */
+export function protocolNumber(text: string): i32 {
+  const index = PROTOCOL_NAMES.indexOf(text);
+  return index >= 0 ? <i32>PROTOCOL_NUMBERS[index] : <i32>parseCount(text, 255);
 }
 
 function parseFlags(text: string): i32 {

@@ -114,7 +114,10 @@ function readOneNat(section: Section, names: Names): NatSpec {
   spec.name = section.text("name", "", "a name");
   if (!section.has("type"))
     source.fail(section.node, 'needs "type": "masquerade", "source", "port-forward", "one-to-one" or "none"');
-  spec.type = section.choice("type", TYPES, NatType.NONE);
+  const type = section.choice("type", TYPES, -1);
+  // Which keys there may be, only the type says.
+  if (type < 0) return spec;
+  spec.type = type;
   switch (spec.type) {
     case NatType.PORT_FORWARD:
       readPortForward(section, names, spec);

@@ -5,6 +5,7 @@ import { BuildError } from "../toolchain/index.ts";
 import { buildCommand } from "./commands/build.ts";
 import { setCommand, showCommand } from "./commands/config.ts";
 import { checkCommand } from "./commands/check.ts";
+import { explainCommand } from "./commands/explain.ts";
 import { imageCommand, imagesCommand } from "./commands/image.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { newCommand } from "./commands/new.ts";
@@ -110,13 +111,32 @@ program
   .addHelpText(
     "after",
     `
-The exit status is 1 when there is a mistake.
+The exit status is 1 when there is a mistake. Warnings (of the firewall: rules that can never decide) do not count.
 
 Examples:
   heddle check configs/http-server
   heddle check config.json && heddle run http-server --config config.json`,
   )
   .action(checkCommand);
+
+program
+  .command("explain")
+  .summary("which rule of a firewall decides on a packet")
+  .description(
+    "Says what a firewall's configuration does with the first packet of a flow: translation, route, the rule that decides. " +
+      "The image's own code answers. What DHCP will tell is not known here.",
+  )
+  .argument("<FILE|DIR>", "the configuration")
+  .argument("<PACKET>", 'the packet: "PROTOCOL SOURCE -> DESTINATION in INTERFACE"')
+  .addHelpText(
+    "after",
+    `
+Examples:
+  heddle explain configs/firewall-office 'tcp 10.0.0.5:1234 -> 198.51.100.4:443 in lan'
+  heddle explain configs/firewall-office 'icmp 198.51.100.4 -> 203.0.113.7 type 8 in wan'
+  heddle explain configs/firewall-office 'udp [2001:db8:10::5]:5000 -> [2001:db8:99::1]:53 in lan'`,
+  )
+  .action(explainCommand);
 
 program
   .command("images")

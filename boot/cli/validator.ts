@@ -15,7 +15,7 @@ import { Problem } from "./problem.ts";
 import { applianceOfImage, root } from "./services.ts";
 
 /** Sections of a configuration, and the appliance that reads each. */
-const APPLIANCES: Record<string, string> = { httpServer: "http-server" };
+const APPLIANCES: Record<string, string> = { httpServer: "http-server", firewall: "firewall" };
 const MEMORY_BASE = 0x200000;
 const ENTRY = "heddle-validator.ts";
 
@@ -31,8 +31,30 @@ export function validate(bundle: usize, bytes: i32, embedded: usize, embeddedByt
   readConfiguration(configuration, bundles, null);
   return configuration.lines().join("\\n");
 }
-`;
+${MORE[applianceOfImage(appliance)] ?? ""}`;
 }
+
+/** What else an appliance's module can be asked: `warnings` of a valid configuration, and to `explain` a packet. */
+const MORE: Record<string, string> = {
+  firewall: `
+import { explain as explainPacket, warnings as warningsOf } from "./appliances/firewall/explain";
+import { FirewallConfiguration } from "./appliances/firewall/configuration";
+function read(bundle: usize, bytes: i32, embedded: usize, embeddedBytes: i32): FirewallConfiguration {
+  const bundles = new Bundles(new Bundle(bundle, bytes), new Bundle(embedded, embeddedBytes), "bundle");
+  return readConfiguration(loadConfiguration(bundles), bundles, null);
+}
+export function warnings(bundle: usize, bytes: i32, embedded: usize, embeddedBytes: i32): string {
+  const configuration = read(bundle, bytes, embedded, embeddedBytes);
+  return warningsOf(configuration.firewall, configuration.interfaces.length);
+}
+export function explain(
+  bundle: usize, bytes: i32, embedded: usize, embeddedBytes: i32, question: usize, questionBytes: i32,
+): string {
+  const text = String.UTF8.decodeUnsafe(question, questionBytes);
+  return explainPacket(read(bundle, bytes, embedded, embeddedBytes), text);
+}
+`,
+};
 
 /** The image that a configuration is for: of the appliance whose section it has, else the only one; with TLS if it has `tls`. */
 export function applianceOf(config: Record<string, unknown> | undefined): string {
@@ -103,12 +125,10 @@ function embeddedBundle(appliance: string): Uint8Array {
   return existsSync(www) && statSync(www).isDirectory() ? packUstar(readFolder(www, "www/")) : new Uint8Array();
 }
 
-/**
- * Everything that is wrong with the configuration in a bundle, a line each: "NAME:LINE:COLUMN: POINTER: MESSAGE".
- * @param name of the configuration in the lines
- */
-export async function validate(bundle: Uint8Array, appliance: string, name: string): Promise<string[]> {
+/** Calls a function of an appliance's module with byte strings; gives the lines of the text that it returns. */
+async function ask(appliance: string, question: string, ...inputs: Uint8Array[]): Promise<string[]> {
   const module = await validatorModule(appliance);
+  if (!WebAssembly.Module.exports(module).some(({ name }) => name === question)) return [];
   let memory: WebAssembly.Memory;
   const bytes = (address: number, length: number) => new Uint8Array(memory.buffer, address >>> 0, length);
   const platform: Record<string, (...args: never[]) => unknown> = {
@@ -131,18 +151,36 @@ export async function validate(bundle: Uint8Array, appliance: string, name: stri
       });
   }
   const { exports } = await WebAssembly.instantiate(module, { env } as WebAssembly.Imports);
-  const { allocate, validate: run } = exports as Record<string, (...args: number[]) => number>;
+  const { allocate, [question]: run } = exports as Record<string, (...args: number[]) => number>;
   memory = exports.memory as WebAssembly.Memory;
   const place = (data: Uint8Array) => {
-    const at = allocate(Math.max(data.length, 1));
+    const at = allocate!(Math.max(data.length, 1));
     bytes(at, data.length).set(data);
     return at;
   };
-  const embedded = embeddedBundle(appliance);
-  const text = run(place(bundle), bundle.length, place(embedded), embedded.length) >>> 0;
+  const text = run!(...inputs.flatMap((data) => [place(data), data.length])) >>> 0;
   const length = new DataView(memory.buffer).getUint32(text - 4, true);
   const lines = Buffer.from(memory.buffer, text, length).toString("utf16le");
-  return lines ? lines.split("\n").map((line) => line.replace(/^config\.json(?=:)/, () => name)) : [];
+  return lines ? lines.split("\n") : [];
+}
+
+/**
+ * Everything that is wrong with the configuration in a bundle, a line each: "NAME:LINE:COLUMN: POINTER: MESSAGE".
+ * @param name of the configuration in the lines
+ */
+export async function validate(bundle: Uint8Array, appliance: string, name: string): Promise<string[]> {
+  const lines = await ask(appliance, "validate", bundle, embeddedBundle(appliance));
+  return lines.map((line) => line.replace(/^config\.json(?=:)/, () => name));
+}
+
+/** What is odd about a valid configuration, a line each: "POINTER: MESSAGE". */
+export function warnings(bundle: Uint8Array, appliance: string): Promise<string[]> {
+  return ask(appliance, "warnings", bundle, embeddedBundle(appliance));
+}
+
+/** What a valid configuration does with a packet, a line for each step; none when the appliance judges no packets. */
+export function explain(bundle: Uint8Array, appliance: string, packet: string): Promise<string[]> {
+  return ask(appliance, "explain", bundle, embeddedBundle(appliance), Buffer.from(packet));
 }
 
 /**

@@ -138,7 +138,7 @@ export class Firewall extends PacketFilter {
       const verdict = this.known(half.flow, half.direction, p);
       if (verdict != TCP_REOPENED) return verdict == 0;
     }
-    if (this.settings.bogons.length > 0 && this.isBogon(from)) return this.drop(p, Reason.BOGON);
+    if (this.settings.bogons.length > 0 && this.isBogon(from, key)) return this.drop(p, Reason.BOGON);
     if ((key.tag & TAG_ANSWER) != 0) return this.drop(p, Reason.UNRELATED);
     if (!key.begins && !this.midstream(p)) return false;
 
@@ -349,9 +349,9 @@ export class Firewall extends PacketFilter {
 
   // ---- new flows
 
-  private isBogon(from: Interface): bool {
+  /** Is a packet's source one that cannot come in by this interface? */
+  isBogon(from: Interface, key: Key): bool {
     if (!this.settings.bogons.includes(from.index)) return false;
-    const key = this.key;
     if (!inRanges(this.bogons, this.bogonCount, key.srcHi, key.srcLo)) return false;
     // The link's own prefix may be private, and with it the gateway.
     const entry = this.stack.ip.table.lookup(key.srcHi, key.srcLo);

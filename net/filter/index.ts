@@ -12,3 +12,4 @@ export { FlowTable, FlowWatcher } from "./table";
 export { Reason, REASON_NAMES } from "./reason";
 export { describeFlow } from "./log";
 export { Mappings, PortKeeper } from "./mapping";
+export { tracePacket } from "./trace";

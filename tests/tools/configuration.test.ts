@@ -41,34 +41,42 @@ function resolve(node: Schema): Schema {
 interface Place {
   path: string[];
   node: Schema;
+  /** For each step of the path what must stand beside it. */
+  beside: Record<string, unknown>[];
 }
 
+/** What an object must have, by its keys' first examples. */
+const requiredOf = (node: Schema): Record<string, unknown> =>
+  Object.fromEntries((node.required ?? []).map((key) => [key, resolve(node.properties![key]!).examples?.[0]]));
+
 /** All objects with fixed keys, each at one place; maps of names get one name, lists a single element. */
-function objects(node: Schema, path: string[]): Place[] {
+function objects(node: Schema, path: string[], beside: Record<string, unknown>[] = []): Place[] {
   const here = resolve(node);
   if (here.oneOf)
     return here.oneOf
       .map(resolve)
       .filter((one) => one.type === "object" || one.oneOf)
-      .flatMap((one) => objects(one, path));
+      .flatMap((one) => objects(one, path, beside));
   if (here.type !== "object") return [];
-  if (typeof here.additionalProperties === "object") return objects(here.additionalProperties, [...path, "eth0"]);
-  return [{ path, node: here }].concat(
-    Object.entries(here.properties!).flatMap(([key, value]) => objects(value, [...path, key])),
+  if (typeof here.additionalProperties === "object")
+    return objects(here.additionalProperties, [...path, "eth0"], [...beside, {}]);
+  return [{ path, node: here, beside }].concat(
+    Object.entries(here.properties!).flatMap(([key, value]) => {
+      const { [key]: _, ...others } = requiredOf(here);
+      return objects(value, [...path, key], [...beside, others]);
+    }),
   );
 }
 
 /** A document with `content` at a place, and around it what the place needs. */
 function documentWith(place: Place, content: Record<string, unknown>): Record<string, unknown> {
-  const needed = Object.fromEntries(
-    (place.node.required ?? []).map((key) => [key, resolve(place.node.properties![key]!).examples![0]]),
-  );
+  const needed = requiredOf(place.node);
   const more = (place.node["x-needs"] ?? {}) as Record<string, unknown>;
   const value0 = { ...needed, ...more, ...content };
   // What cannot stand beside a key (`x-without`) is given as undefined.
   let value = Object.fromEntries(Object.entries(value0).filter(([, content]) => content !== undefined));
-  for (const step of [...place.path].reverse()) {
-    value = { [step]: value };
+  for (const [i, step] of [...place.path.entries()].reverse()) {
+    value = { ...place.beside[i], [step]: value };
     // What listens with TLS needs its port.
     if (step === "tls" && place.path.includes("listen")) value.port = 443;
   }
@@ -87,9 +95,13 @@ const files = ["certs/site.pem", "secrets/site.key", "secrets/tickets.key", "www
   name,
   data: Buffer.from("x"),
 }));
-const problemsOf = (config: unknown) => {
+/** Sections of one appliance only; all other keys are read alike by all, and here by the HTTP server. */
+const SECTIONS: Record<string, string> = { firewall: "firewall" };
+const applianceOf = (config: object) =>
+  SECTIONS[Object.keys(config).find((key) => key in SECTIONS) ?? ""] ?? "http-server-tls";
+const problemsOf = (config: object) => {
   const json = { name: "config.json", data: Buffer.from(JSON.stringify(config)) };
-  return validate(Buffer.from(packUstar([json, ...files])), "http-server-tls", "c");
+  return validate(Buffer.from(packUstar([json, ...files])), applianceOf(config), "c");
 };
 const at = (place: Place) => "/" + place.path.join("/");
 
@@ -102,7 +114,12 @@ describe("schema and validator", () => {
       const lines = await problemsOf(config);
       assert.equal(lines.length, 1, lines.join("\n"));
       const allowed = lines[0]!.match(/unknown key; allowed here: (.*)$/)?.[1]?.split(", ");
-      assert.deepEqual(allowed, Object.keys(place.node.properties!).sort());
+      assert.deepEqual(
+        allowed,
+        Object.keys(place.node.properties!)
+          .filter((key) => !(place.path.length === 0 && key in SECTIONS))
+          .sort(),
+      );
     });
 
     for (const [key, value] of Object.entries(place.node.properties!)) {

@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { configOf, readBundle } from "../bundle.ts";
-import { applianceOf, validate } from "../validator.ts";
+import { applianceOf, validate, warnings } from "../validator.ts";
 
 export async function checkCommand(path: string, options: { appliance?: string }): Promise<void> {
   const bundle = readBundle(path, false);
@@ -10,6 +10,7 @@ export async function checkCommand(path: string, options: { appliance?: string }
   const appliance = options.appliance ?? applianceOf(safeConfig(path));
   const lines = await validate(bundle, appliance, file);
   if (lines.length === 0) {
+    for (const line of await warnings(bundle, appliance)) console.log(`${file}: warning: ${line}`);
     console.log(`${file}: a valid configuration of ${appliance}`);
     return;
   }
