@@ -102,7 +102,8 @@ export class Firewall extends PacketFilter {
     this.policy = compilePolicy(settings.rules, interfaces);
     this.limits = new Limits(settings.rules);
     const nat = new Nat(settings.nat, interfaces);
-    const mappings = new Mappings(stack, state.maxEntries, nat);
+    // A new flow has its mapping before the oldest one goes for it.
+    const mappings = new Mappings(stack, state.maxEntries + 1, nat);
     watcher.mappings = mappings;
     this.nat = nat;
     this.mappings = mappings;
