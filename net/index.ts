@@ -40,4 +40,5 @@ export * from "./socket/index";
 export { InterfaceSettings, readInterfaces } from "./interfaces";
 export { changeRoutes, readRoutes, RouteSettings } from "./routing";
 export { canChange, changeSettings, NetworkSettings, readNetwork, startSettings } from "./settings";
+export { Names, readNames } from "./names";
 export { announce, NetworkPart, Routing, startForwarding, startNetwork } from "./network";

@@ -61,15 +61,15 @@ export function startForwarding(stack: Stack): void {
  * Starts the network and waits until an interface has an address. Call it once, from `main`. A configuration with
  * mistakes is reported on the console and ends the machine with status 1.
  * @param patience_ms how long to wait for an address; without one the network goes on trying
- * @param part what is wanted besides, such as `new Routing()`
+ * @param parts what is wanted besides, such as `[new Routing(), new Names()]`
  * @returns whether an interface has an address
  */
-export function startNetwork(patience_ms: i64 = 10_000, part: NetworkPart | null = null): bool {
+export function startNetwork(patience_ms: i64 = 10_000, parts: Array<NetworkPart> = []): bool {
   const cards = openCards();
   const configuration = loadConfiguration(openBundles());
   const machine = readMachine(configuration.root);
   const settings = readNetwork(configuration.root, machine, cards);
-  if (part != null) part.read(configuration.root);
+  for (let i = 0; i < parts.length; i++) parts[i].read(configuration.root);
   configuration.root.notYet(["management"]);
   configuration.root.finish();
   if (!configuration.valid) {
@@ -81,7 +81,7 @@ export function startNetwork(patience_ms: i64 = 10_000, part: NetworkPart | null
   const stack = startStack();
   stack.logLevel = machine.logLevel;
   startTcp(stack);
-  if (part != null) part.start(stack);
+  for (let i = 0; i < parts.length; i++) parts[i].start(stack);
   interfaces = startSettings(stack, cards, settings);
   for (let waited_ms: i64 = 0; !hasAddress() && waited_ms < patience_ms; waited_ms += LOOK_MS) sleep(LOOK_MS);
   return hasAddress();

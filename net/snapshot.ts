@@ -7,7 +7,7 @@
 // 1. Only core 0 asks for addresses, checks, announces and defends them; the others use what it has.
 // 2. A core takes a snapshot between two packets, as a whole.
 
-import { InterfaceAddress } from "./link/interface";
+import { Interface, InterfaceAddress } from "./link/interface";
 import { Ipv6Address, Ipv6Interface } from "./ip/ipv6-interface";
 import { isV4 } from "./ip/address";
 import { RouteCopy, ROUTE_COPY_BYTES } from "./ip/routes";
@@ -24,7 +24,8 @@ class Part {
   addresses: u32;
   addresses6: u32;
   has6: u32;
-  reserved: u32;
+  /** Halves of addresses of name servers. */
+  servers: u32;
 }
 
 
@@ -46,7 +47,7 @@ export function snapshotBytes(stack: Stack): u32 {
   for (let i = 0; i < stack.interfaces.length; i++) {
     const iface = stack.interfaces[i];
     const v6 = iface.v6;
-    bytes += PART_BYTES + <u32>iface.addresses.length * OWN_BYTES;
+    bytes += PART_BYTES + <u32>iface.addresses.length * OWN_BYTES + serverHalves(iface) * 8;
     if (v6 != null) bytes += <u32>v6.addresses.length * OWN_BYTES;
   }
   return bytes;
@@ -66,8 +67,10 @@ export function writeSnapshot(stack: Stack, at: usize): void {
     part.addresses = iface.addresses.length;
     part.addresses6 = v6 != null ? v6.addresses.length : 0;
     part.has6 = v6 != null ? 1 : 0;
-    part.reserved = 0;
+    part.servers = serverHalves(iface);
     at += PART_BYTES;
+    at = writeHalves(at, iface.nameServers);
+    at = writeHalves(at, iface.nameServers6);
     for (let k = 0; k < iface.addresses.length; k++) {
       const a = iface.addresses[k];
       at = writeOwn(at, a.hi, a.lo, a.bits, a.leased);
@@ -78,6 +81,15 @@ export function writeSnapshot(stack: Stack, at: usize): void {
     }
   }
   stack.ip.table.copyTo(at);
+}
+
+function serverHalves(iface: Interface): u32 {
+  return iface.nameServers.length + iface.nameServers6.length;
+}
+
+function writeHalves(at: usize, halves: Array<u64>): usize {
+  for (let i = 0; i < halves.length; i++, at += 8) store<u64>(at, halves[i]);
+  return at;
 }
 
 function writeOwn(at: usize, hi: u64, lo: u64, bits: u32, mark: bool): usize {
@@ -100,6 +112,8 @@ export function readSnapshot(stack: Stack, at: usize, bytes: u32): bool {
     at += PART_BYTES;
     iface.mtu = part.mtu;
     iface.reversePath = part.reversePath;
+    iface.nameServers.length = 0;
+    for (let k: u32 = 0; k < part.servers; k++, at += 8) iface.nameServers.push(load<u64>(at));
     const before = iface.addresses.slice(0);
     iface.addresses.length = 0;
     iface.firstV4 = 0;
@@ -165,7 +179,7 @@ function fits(stack: Stack, at: usize, bytes: u32): bool {
     if (offset + PART_BYTES > bytes) return false;
     const part = changetype<Part>(at + <usize>offset);
     if (part.mtu < 576 || part.mtu > 65535 || (part.has6 == 0 && part.addresses6 != 0)) return false;
-    offset += PART_BYTES + (<u64>part.addresses + part.addresses6) * OWN_BYTES;
+    offset += PART_BYTES + <u64>part.servers * 8 + (<u64>part.addresses + part.addresses6) * OWN_BYTES;
   }
   return offset + routes * ROUTE_COPY_BYTES == bytes;
 }

@@ -31,6 +31,13 @@ class StackSource extends Source {
   }
 }
 
+let stackOfCore: Stack | null = null;
+
+/** This core's stack, or null before `startStack`. */
+export function coreStack(): Stack | null {
+  return stackOfCore;
+}
+
 function toLog(level: i32, text: string): void {
   log(level, text);
 }
@@ -44,6 +51,7 @@ export function startStack(limits: Limits = new Limits()): Stack {
   random(changetype<usize>(seeds), 16);
   const stack = new Stack(clockMonotonic(), seeds[0], seeds[1], limits);
   stack.log = toLog;
+  stackOfCore = stack;
   addSource(new StackSource(stack));
   return stack;
 }

@@ -410,6 +410,7 @@ export class DhcpClient extends DhcpPort {
     this.state = DhcpState.BOUND;
     this.toldSilent = false;
     this.configure();
+    this.tellServers();
     this.waitForT1();
     this.notice(NoticeKind.DHCP_BOUND);
     this.onChange(this, true);
@@ -421,6 +422,18 @@ export class DhcpClient extends DhcpPort {
     iface.mtu = this.mtu >= 576 ? min(this.mtu, this.cardMtu) : this.cardMtu;
     iface.addAddress(0, v4(this.address), this.bits, true);
     if (this.router != 0) iface.addGateway(0, v4(this.router));
+  }
+
+  private tellServers(): void {
+    const servers = this.iface.nameServers;
+    servers.length = 0;
+    for (let i = 0; i < this.dns.length; i++) {
+      if (this.dns[i] == 0) continue;
+      servers.push(0);
+      servers.push(v4(this.dns[i]));
+    }
+    // Other cores hear of them with the routes.
+    this.stack.ip.changed();
   }
 
   private waitForT1(): void {
@@ -437,6 +450,7 @@ export class DhcpClient extends DhcpPort {
       this.unconfigure(router);
       this.configure();
     }
+    this.tellServers();
     this.state = DhcpState.BOUND;
     this.waitForT1();
     this.notice(NoticeKind.DHCP_RENEWED);
@@ -445,6 +459,7 @@ export class DhcpClient extends DhcpPort {
 
   private unconfigure(router: u32): void {
     if (router != 0) this.iface.removeGateway(0, v4(router));
+    this.iface.nameServers.length = 0;
     this.iface.removeAddress(0, v4(this.address));
   }
 

@@ -57,6 +57,9 @@ export class Interface {
   /** Tell hosts on the link of a shorter way than through us (RFC 1812, 5.2.7.2). */
   redirects: bool = false;
   dhcp: DhcpPort | null = null;
+  /** Name servers that DHCP told of, and router advertisements: high and low half of their addresses by turns. */
+  nameServers: Array<u64> = [];
+  nameServers6: Array<u64> = [];
   /** IPv6 of the interface, from its first address on; null: it takes no IPv6 packet. */
   v6: Ipv6Interface | null = null;
   /** `lo` of the first IPv4 address, 0 without one: what most packets are addressed to. */

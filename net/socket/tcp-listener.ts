@@ -4,9 +4,9 @@ import { Errno } from "../../runtime";
 import { WaitQueue } from "../../fibers";
 import { parseAddress } from "../ip/address";
 import { Listener, TcpModule } from "../tcp/index";
-import { coreTcp } from "./core";
+import { coreTcp, setSocketError } from "./core";
 import { NO_DEADLINE } from "./stream";
-import { setSocketError, TcpStream } from "./tcp-stream";
+import { TcpStream } from "./tcp-stream";
 
 function onAcceptable(l: Listener): void {
   const waiting = changetype<WaitQueue>(l.context);

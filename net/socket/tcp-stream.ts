@@ -7,19 +7,9 @@
 import { Errno } from "../../runtime";
 import { parseAddress } from "../ip/address";
 import { Connection, receiveQueuePeek, receiveQueuePeekBytes, State, tcpAt, TcpModule } from "../tcp/index";
-import { coreTcp } from "./core";
+import { coreTcp, setSocketError } from "./core";
 import { NO_DEADLINE, Stream } from "./stream";
 import { freeWaiters, newWaiters, onConnectionEvents, Waiters } from "./waiters";
-
-let lastError: i32 = 0;
-
-/** Why the last `TcpStream.connect` or `TcpListener.listen` gave null: a negative Errno. */
-export function socketError(): i32 {
-  return lastError;
-}
-export function setSocketError(error: i32): void {
-  lastError = error;
-}
 
 export class TcpStream extends Stream {
   private connection: Connection | null;
@@ -45,7 +35,7 @@ export class TcpStream extends Stream {
   static connect(address: string, port: u32, deadline_ns: i64 = NO_DEADLINE): TcpStream | null {
     const parsed = parseAddress(address);
     if (!parsed.ok || parsed.prefix >= 0) {
-      lastError = Errno.EINVAL;
+      setSocketError(Errno.EINVAL);
       return null;
     }
     return TcpStream.connectTo(parsed.hi, parsed.lo, port, deadline_ns);
@@ -55,25 +45,25 @@ export class TcpStream extends Stream {
   static connectTo(hi: u64, lo: u64, port: u32, deadline_ns: i64 = NO_DEADLINE): TcpStream | null {
     const tcp = coreTcp();
     if (tcp == null) {
-      lastError = Errno.ENETDOWN;
+      setSocketError(Errno.ENETDOWN);
       return null;
     }
     const c = tcp.connect(hi, lo, port);
     if (c == null) {
-      lastError = tcp.lastError;
+      setSocketError(tcp.lastError);
       return null;
     }
     const stream = new TcpStream(c);
     while (c.state == State.SYN_SENT || c.state == State.SYN_RCVD) {
       const result = stream.waiters.writers.wait(deadline_ns);
       if (result < 0) {
-        lastError = result;
+        setSocketError(result);
         stream.abort();
         return null;
       }
     }
     if (c.state == State.CLOSED) {
-      lastError = c.error;
+      setSocketError(c.error);
       stream.abort();
       return null;
     }

@@ -3,6 +3,6 @@ import { Routing, startNetwork } from "heddle/net";
 import { print } from "heddle/runtime";
 
 export function main(): void {
-  startNetwork(0, new Routing());
+  startNetwork(0, [new Routing()]);
   print("routing");
 }
