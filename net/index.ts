@@ -41,4 +41,5 @@ export { InterfaceSettings, readInterfaces } from "./interfaces";
 export { changeRoutes, readRoutes, RouteSettings } from "./routing";
 export { canChange, changeSettings, NetworkSettings, readNetwork, startSettings } from "./settings";
 export { Names, readNames } from "./names";
+export { readTimeServers, startTime, TimeOfDay } from "./time";
 export { announce, NetworkPart, Routing, startForwarding, startNetwork } from "./network";

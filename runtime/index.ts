@@ -43,6 +43,7 @@ export {
   trapTaken,
   watchdog,
 } from "./platform";
+export { formatTime, setWallTime, wallTime } from "./wall";
 export * from "./memory/packet";
 export { Timer, TimerCallback, TimerWheel, TICK_SHIFT } from "./loop/timer";
 export { addSource, loopHalts, loopNow, loopTurns, onShutdown, runLoop, Source, stopLoop, timers } from "./loop/loop";

@@ -425,13 +425,8 @@ export class DhcpClient extends DhcpPort {
   }
 
   private tellServers(): void {
-    const servers = this.iface.nameServers;
-    servers.length = 0;
-    for (let i = 0; i < this.dns.length; i++) {
-      if (this.dns[i] == 0) continue;
-      servers.push(0);
-      servers.push(v4(this.dns[i]));
-    }
+    putServers(this.iface.nameServers, this.dns);
+    putServers(this.iface.timeServers, this.ntp);
     // Other cores hear of them with the routes.
     this.stack.ip.changed();
   }
@@ -460,6 +455,7 @@ export class DhcpClient extends DhcpPort {
   private unconfigure(router: u32): void {
     if (router != 0) this.iface.removeGateway(0, v4(router));
     this.iface.nameServers.length = 0;
+    this.iface.timeServers.length = 0;
     this.iface.removeAddress(0, v4(this.address));
   }
 
@@ -518,6 +514,15 @@ export class DhcpClient extends DhcpPort {
     notice.value = this.lease_s;
     if (this.router != 0) notice.lo2 = v4(this.router);
     return notice;
+  }
+}
+
+function putServers(to: Array<u64>, from: StaticArray<u32>): void {
+  to.length = 0;
+  for (let i = 0; i < from.length; i++) {
+    if (from[i] == 0) continue;
+    to.push(0);
+    to.push(v4(from[i]));
   }
 }
 

@@ -8,7 +8,7 @@
 // 3. After a request whose end cannot be known (malformed, body refused) the connection ends with its response.
 // 4. A head is parsed when it may be whole: at its first bytes, and again only when new bytes contain a line feed.
 
-import { Timer, TimerWheel, clockWall } from "../../runtime";
+import { Timer, TimerWheel, wallTime } from "../../runtime";
 import { Writer } from "./bytes";
 import { listHasTag, parseRange, rangeFirst, RangeKind, rangeLast } from "./conditional";
 import { HttpConnection, HttpState, HTTP_CONNECTION_BYTES } from "./connection";
@@ -425,7 +425,7 @@ export class HttpServer {
   private refreshDate(): void {
     const now = this.wire.now();
     if (now < this.dateDue_ns) return;
-    const wall = clockWall();
+    const wall = wallTime();
     this.date.refresh(wall);
     this.dateDue_ns = now + NS_PER_S - (wall % NS_PER_S);
   }

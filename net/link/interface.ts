@@ -60,6 +60,8 @@ export class Interface {
   /** Name servers that DHCP told of, and router advertisements: high and low half of their addresses by turns. */
   nameServers: Array<u64> = [];
   nameServers6: Array<u64> = [];
+  /** Time servers that DHCP told of, likewise. */
+  timeServers: Array<u64> = [];
   /** IPv6 of the interface, from its first address on; null: it takes no IPv6 packet. */
   v6: Ipv6Interface | null = null;
   /** `lo` of the first IPv4 address, 0 without one: what most packets are addressed to. */

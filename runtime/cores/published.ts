@@ -26,6 +26,8 @@ export const enum Topic {
   NETWORK = 1,
   /** Which core has which slot of flows. */
   STEERING = 2,
+  /** The time of day, where a server has told it (net/time.ts). */
+  TIME = 3,
 }
 
 const TOPICS: u32 = 32;

@@ -2,11 +2,12 @@
 //
 //   "resolve NAME"      the addresses, or the error
 //   "ping ADDRESS"      "answered", or the error
+//   "time"             the time of day
 //   "udp ADDRESS PORT"  sends "hello" there and gives what comes back, or the error
-import { Names, ping, resolve, resolveError, socketError, startNetwork, UdpSocket } from "heddle/net";
+import { Names, ping, resolve, resolveError, socketError, startNetwork, TimeOfDay, UdpSocket } from "heddle/net";
 import { formatAddress, parseAddress } from "heddle/net";
 import { now, spawn } from "heddle/fibers";
-import { print } from "heddle/runtime";
+import { formatTime, print, wallTime } from "heddle/runtime";
 
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -30,6 +31,7 @@ function answerTo(text: string): string {
     for (let i = 0; i < found.length; i++) all.push(formatAddress(found.hi[i], found.lo[i]));
     return all.join(" ");
   }
+  if (words[0] == "time") return formatTime(wallTime());
   if (words.length < 2) return "what?";
   const address = parseAddress(words[1]);
   if (!address.ok) return "what?";
@@ -56,7 +58,7 @@ function answer(question: Question): void {
 }
 
 export function main(): void {
-  startNetwork(10_000, [new Names()]);
+  startNetwork(10_000, [new Names(), new TimeOfDay()]);
   const bound = UdpSocket.bind(9);
   assert(bound != null);
   socket = bound;
