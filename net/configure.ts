@@ -3,6 +3,7 @@
 // between the settings before and after, so that connections over what stays are not touched.
 //
 // What is wrong comes back as a text for people; who reads the configuration adds where in the file it stands.
+// clang: -Oz
 
 import { coreNumber, Card, Errno, log, LogLevel } from "../runtime";
 import { attachCard } from "./card";

@@ -10,6 +10,7 @@
 // Invariants
 // 1. A core gets flows only when it has both the addresses and a listener, or forwards (`Stack.listening`).
 // 2. The slots of a core that has died go to the others.
+// clang: -Oz
 
 import {
   acknowledge,

@@ -7,6 +7,7 @@
 //
 // `ethN` is the N-th card in the order in which the VMM was given them; any other name needs `match` or `vlan`. Without the
 // part, every card asks for an address by DHCP.
+// clang: -Oz
 
 import { Card, JsonKind, Section } from "../runtime";
 import { formatAddress, isLinkLocal, isV4, parseAddress, ParsedAddress, samePrefix, v4Mask } from "./ip/address";

@@ -2,6 +2,7 @@
 // effect together: at the start (`startSettings`) and while the machine runs (`changeSettings`).
 //
 // To add one: a field with what was read, a line in `readNetwork`, and what differs between two of them in `apply`.
+// clang: -Oz
 
 import { Card, coreCount, coreNumber, MachineConfiguration, Section } from "../runtime";
 import { changeInterfaces, sameLinks, startInterfaces } from "./configure";

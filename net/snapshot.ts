@@ -6,6 +6,7 @@
 // Invariants
 // 1. Only core 0 asks for addresses, checks, announces and defends them; the others use what it has.
 // 2. A core takes a snapshot between two packets, as a whole.
+// clang: -Oz
 
 import { Interface, InterfaceAddress } from "./link/interface";
 import { Ipv6Address, Ipv6Interface } from "./ip/ipv6-interface";

@@ -8,6 +8,7 @@
 //    enclose whole records, `next - oldest` is at most the size.
 // 2. Numbers count lines from 0 without gaps: a reader that was overtaken sees by the number how many it has missed, also
 //    across a change of the size.
+// clang: -Oz
 
 /** Bytes of a record before its text. */
 const HEADER: u32 = 24;

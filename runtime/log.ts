@@ -6,6 +6,7 @@
 //
 // A line is one line of printable text whatever is logged (a peer's host name, a path of a request): control characters
 // are replaced, so that nobody outside can write to the console's terminal or forge a line.
+// clang: -Oz
 
 import { clockMonotonic, consoleWrite, info, Info } from "./platform";
 import { ringAppend } from "./log-ring";

@@ -1,5 +1,6 @@
 // The section `httpServer` (CONFIG.md, HTTP server), as far as this version has it: listen, sites with hosts, root and
 // index, limits, time-outs. Roots are resolved in the bundles while reading, so that a missing one is an error with a place.
+// clang: -Oz
 
 import { Bundles, Card, Configuration, MachineConfiguration, readMachine, Section } from "../../runtime";
 import { HttpOptions, Site, Sites } from "../../net/http";

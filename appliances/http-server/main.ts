@@ -1,4 +1,5 @@
 // The HTTP server appliance: static sites from the bundle, or the page that is embedded, as the configuration says.
+// clang: -Oz
 
 import {
   coreNumber,

@@ -1,5 +1,6 @@
 // A site from a folder of the bundles: a resource for each file, its folder's path for an index file, and a redirect from a
 // folder's name without slash, so that relative links in its index work.
+// clang: -Oz
 
 import { Bundles } from "../../runtime";
 import { fileResource, redirectResource, Site } from "../../net/http";

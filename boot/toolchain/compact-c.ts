@@ -1,5 +1,24 @@
-// Smaller code for two pieces of wasm2c's C that run once: the data segments, which clang would copy with tens of kilobytes
-// of inlined moves, and the look-up of function types by their parameters, of which one is needed.
+// Smaller code for what runs rarely: the data segments, which clang would copy with tens of kilobytes of inlined moves; the
+// look-up of function types by their parameters, of which one is needed; and the functions of sources that say so.
+import { readableName } from "./symbols.ts";
+
+/** A source with this line is compiled for size: what runs at boot, or when a person asks. Platform sources have it too. */
+export const FOR_SIZE = /^\/\/ clang: -Oz$/m;
+
+/**
+ * The functions of some sources are compiled for size.
+ * @param files as asc names them, without the ending: "runtime/config/ustar"
+ */
+export function forSize(c: string, files: Iterable<string>): string {
+  const chosen = new Set(files);
+  const pattern = /^static (?:void|u32|u64|f32|f64) (w2c_heddle_\w+)\(w2c_heddle\*[^{;]*\)(?=;$)/gm;
+  return c.replace(pattern, (prototype, mangled: string) => {
+    const name = readableName(mangled).replace(/^start:/, "");
+    for (let at = name.indexOf("/"); at > 0; at = name.indexOf("/", at + 1))
+      if (chosen.has(name.slice(0, at))) return `${prototype} __attribute__((minsize))`;
+    return prototype;
+  });
+}
 
 /** Data segments copied by a loop over a table (wasm-ops.h), and `heddle_entry_type` in the place of the look-up. */
 export function compact(c: string): string {

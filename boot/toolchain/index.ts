@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join, relative } from "node:path";
 import { compileAssemblyScript } from "./assemblyscript.ts";
 import { cached, hash, hashFiles } from "./cache.ts";
-import { compact } from "./compact-c.ts";
+import { compact, FOR_SIZE, forSize } from "./compact-c.ts";
 import { checkImports, replacePrologue } from "./generated-c.ts";
 import { buildNative, platformFiles, type Platform, type Profile } from "./native.ts";
 import { BuildError, root, runPackage } from "./process.ts";
@@ -100,7 +100,10 @@ async function rebuild({
 }: Rebuild): Promise<void> {
   progress(`${name}: compiling AssemblyScript`);
   const { wasm, sources } = await compileAssemblyScript(directory, main, { ...variant, tls });
-  const key = hash(wasm, profile, String(variant?.withoutRoots), hashFiles(GENERATORS));
+  const small = sources
+    .filter((path) => FOR_SIZE.test(readFileSync(path, "utf8")))
+    .map((path) => moduleName(path, directory));
+  const key = hash(wasm, profile, String(variant?.withoutRoots), hashFiles(GENERATORS), ...small);
   const moduleFolder = await cached(`module-${key}`, "", async (folder) => {
     mkdirSync(folder);
     writeFileSync(join(folder, "module.wasm"), wasm);
@@ -114,7 +117,7 @@ async function rebuild({
     if (!existsSync(path)) throw new BuildError("wasm2c wrote nothing and said nothing");
     checkImports(readFileSync(join(folder, "heddle.h"), "latin1"), platformHeaders());
     const c = compact(replacePrologue(readFileSync(path, "latin1")));
-    writeFileSync(path, variant?.withoutRoots ? c : keepRoots(c));
+    writeFileSync(path, forSize(variant?.withoutRoots ? c : keepRoots(c), small));
   });
 
   const embeddedFiles = embeddedPaths(directory);
@@ -143,6 +146,10 @@ async function rebuild({
     }),
   );
 }
+
+/** The name that functions of a source begin with, after `~lib/heddle/` is left out. */
+const moduleName = (path: string, directory: string) =>
+  relative(path.startsWith(`${root}/`) ? root : directory, path).replace(/\.ts$/, "");
 
 const stampOf = (out: string) => `${out}.stamp`;
 

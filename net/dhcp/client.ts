@@ -21,6 +21,7 @@
 // a boot takes a tenth of it, and a claim that comes later is still seen and the address given back (RFC 5227, 2.4
 // (b)). Options of
 // the first offer that fits are taken; offers are not compared. No INIT-REBOOT: nothing is remembered over a boot.
+// clang: -Oz
 
 import { allocPacket, Packet, PacketQueue, Timer } from "../../runtime";
 import { v4, v4Mask } from "../ip/address";

@@ -1,6 +1,7 @@
 // IP addresses as pairs (hi, lo) of 64 bits in host order: IPv6 as it is, IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2),
 // so that
 // everything above the IP layer handles one kind. Classes of addresses (RFC 6890), text (RFC 4291, RFC 5952, CIDR).
+// clang: -Oz
 
 import { unzoned } from "../wire/ipv6";
 

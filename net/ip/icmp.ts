@@ -1,6 +1,7 @@
 // ICMP for IPv4 (RFC 792; RFC 1122, 3.2.2): echo is answered, errors in are handed to the transport whose packet they
 // quote, errors out are
 // limited in rate and never answer errors, groups or fragments.
+// clang: -Oz
 
 import { allocPacket, BUFFER_DATA_BYTES, HEADROOM_BYTES, Packet, PacketFlag } from "../../runtime";
 import { Interface } from "../link/interface";

@@ -1,5 +1,6 @@
 // ICMPv6 (RFC 4443): echo is answered, errors in are handed to the transport whose packet they quote, errors out are limited
 // in rate and never answer errors or groups. Neighbour discovery is in link/ndp.ts, group membership in mld.ts.
+// clang: -Oz
 
 import { allocPacket, Packet, PacketFlag } from "../../runtime";
 import { Interface } from "../link/interface";

@@ -4,6 +4,7 @@
 // 1. ff02::1 is everybody's and never reported (RFC 3810, 6). A group is reported twice when it is joined.
 // 2. Every query is answered by one report of all groups, after a random part of the time that it allows: as many groups as we
 //    have fit one packet.
+// clang: -Oz
 
 import { allocPacket, Timer, Packet } from "../../runtime";
 import { Interface } from "../link/interface";

@@ -1,5 +1,6 @@
 // Loads a configuration: finds config.json in the bundles, parses it, and hands its root to the readers of each part. It is
 // accepted as a whole or not at all: nothing takes effect before every part was read and `accept` found no mistake.
+// clang: -Oz
 
 import { coreNumber } from "../cores/index";
 import { log, LogLevel, print } from "../log";

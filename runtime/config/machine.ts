@@ -1,4 +1,5 @@
 // The parts of a configuration that concern the machine itself, common to all appliances: version, hostname, log, cores.
+// clang: -Oz
 
 import { configureLog, LogLevel } from "../log";
 import { resizeLogRing } from "../log-ring";

@@ -1,6 +1,7 @@
 // Reads one object of a configuration by the rules of CONFIG.md: every key that is asked for is known, every other is an
 // error with what is allowed and, for a misspelt one, what was probably meant. Reading goes on after a mistake with the
 // default, so that all mistakes are reported together; whoever uses the values looks at the problems first.
+// clang: -Oz
 
 import { JsonDocument, JsonKind } from "../json/document";
 import { Problems } from "../json/problems";

@@ -9,6 +9,7 @@
 // 1. A file's bytes lie within the archive: checked before its entry is accepted.
 // 2. Each header's checksum is right, each name is a relative path without empty, "." or ".." parts, and none stands twice.
 // 3. One mistake makes the whole archive invalid: half a configuration is none. `error` says what and where.
+// clang: -Oz
 
 import { utf8Length } from "../json/text";
 

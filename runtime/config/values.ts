@@ -1,5 +1,6 @@
 // Values that JSON writes as strings with a unit (CONFIG.md, Rules): "500ms", "16KiB", "20/s", "50%". Each parser takes
 // the whole text or gives INVALID: no spaces, no signs, no fractions, units in falling order, nothing that overflows.
+// clang: -Oz
 
 /** What the parsers give for a text that is not such a value. */
 export const INVALID: i64 = -1;

@@ -10,6 +10,7 @@
 // 2. A version's bytes change only once the next one stands in the directory: a reader who finds the version unchanged behind
 //    its copy has a copy of one version.
 // 3. A core that starts later reads what stands there; a message that finds no room is sent again.
+// clang: -Oz
 
 import { acquire, CORES_MAX, CoreState, coreState, PUBLISHED, PUBLISHED_END, publishedGrow } from "../platform";
 import { Errno } from "../errors";

@@ -1,4 +1,5 @@
 // The start of the other cores, from core 0's loop in short steps.
+// clang: -Oz
 
 import { CORES_MAX, CoreState, coreState, coresStart } from "../platform";
 import { log, LogLevel } from "../log";

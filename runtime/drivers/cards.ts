@@ -1,4 +1,5 @@
 // Finds the machine's network cards and brings them up.
+// clang: -Oz
 
 import { Errno } from "../errors";
 import { log, LogLevel } from "../log";

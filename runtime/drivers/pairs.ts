@@ -1,5 +1,6 @@
 // Queue pairs of a card that several cores use, pair N by core N: core 0 opens the card and reserves them, each core takes its
 // own and says so, and core 0 tells the device how many are in use: those from 0 on without a gap.
+// clang: -Oz
 
 import { post } from "../cores/cores";
 import { CoreMessage } from "../cores/message-ring";

@@ -2,6 +2,7 @@
 //
 //   words of 64 bits: key, key, number of cards; for each: device, hardware address, MTU,
 //   offloads; of one with queues for each core: how many pairs, the features agreed on, how it is reached
+// clang: -Oz
 
 import { coreNumber } from "../cores/cores";
 import { log, LogLevel } from "../log";

@@ -1,5 +1,6 @@
 // virtio's initialisation over its transports (VIRTIO 1.2, 3.1.1), with the few registers that a driver may touch; the
 // platform owns queues and addresses.
+// clang: -Oz
 
 import { regRead, regWrite, Region, Transport } from "../platform";
 

@@ -4,6 +4,7 @@
 //
 // Mistakes that leave no doubt how to go on (a duplicate name, a bad escape, a comma too many) are collected; the first
 // that does ends the parse. A document with any problem must not be used.
+// clang: -Oz
 
 import { JsonDocument, JsonKind } from "./document";
 import { Problems } from "./problems";

@@ -1,5 +1,6 @@
 // What is wrong with a document, collected so that a person sees every mistake at once: each with its JSON pointer
 // (RFC 6901), line and column. The number that is kept is bounded: a hostile document cannot fill memory with complaints.
+// clang: -Oz
 
 /** Problems that are kept; later ones are only counted. */
 export const MAX_PROBLEMS: i32 = 100;

@@ -1,5 +1,6 @@
 // Strings of a document that the parser has accepted: decoding a token to a string, and back.
 // Safety: `decodeString` relies on the parser having seen the closing quote, four hex digits after \u and valid UTF-8.
+// clang: -Oz
 
 const QUOTE: u8 = 0x22;
 const BACKSLASH: u8 = 0x5c;

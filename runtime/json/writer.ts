@@ -3,6 +3,7 @@
 //   const json = new JsonWriter();
 //   json.object().key("name").string("eth0").key("mtu").integer(1500).end();
 //   json.toString()  // {"name":"eth0","mtu":1500}
+// clang: -Oz
 
 import { encodeString } from "./text";
 
