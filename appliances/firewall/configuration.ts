@@ -24,8 +24,6 @@ export class FirewallConfiguration {
     readonly machine: MachineConfiguration,
     readonly network: NetworkSettings,
     readonly firewall: FirewallSettings,
-    /** A value of ReversePath for all interfaces. */
-    readonly reversePath: u32,
     readonly interfaces: Array<string>,
   ) {}
 }
@@ -55,7 +53,7 @@ export function readConfiguration(
   settings.fallback = section.choice("default", ACTIONS, Action.DROP);
   readState(section.section("state"), settings.state);
   const hygiene = section.section("hygiene");
-  const reversePath = <u32>hygiene.choice("reversePath", ["off", "strict", "loose"], ReversePath.STRICT);
+  settings.reversePath = <u32>hygiene.choice("reversePath", ["off", "strict", "loose"], ReversePath.STRICT);
   const bogons = hygiene.has("bogons") ? names.places(hygiene, "bogons") : null;
   for (let i = 0; bogons != null && i < interfaces.length; i++)
     if (bogons.holds(i, interfaces.length)) settings.bogons.push(i);
@@ -67,7 +65,7 @@ export function readConfiguration(
   root.notYet(["management", "tls", "loadBalancer", "httpServer"]);
   root.finish();
   addExternals(network, settings.nat, interfaces);
-  return new FirewallConfiguration(machine, network, settings, reversePath, interfaces);
+  return new FirewallConfiguration(machine, network, settings, interfaces);
 }
 
 /** Names of the interfaces in the order in which a stack numbers them: cards, then VLANs (net/configure.ts). */

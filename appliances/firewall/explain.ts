@@ -42,7 +42,6 @@ function buildStack(configuration: FirewallConfiguration): Stack {
       const parent = pass == 1 ? interfaceNamed(stack, one.parent) : null;
       const iface =
         parent != null ? stack.attachVlan(parent, one.vlan, one.name) : stack.attach(new NoCard(), one.name);
-      iface.reversePath = configuration.reversePath;
       for (let k = 0; k < one.addresses.length; k++) {
         const address = parseAddress(one.addresses[k]);
         if (address.ok && address.prefix >= 0) iface.addAddress(address.hi, address.lo, <u32>address.prefix);

@@ -44,10 +44,7 @@ export function main(): void {
   stack.ip.filter = firewall;
   stack.ip.router = new Forwarder(stack);
   let names = "";
-  for (let i = 0; i < interfaces.length; i++) {
-    interfaces[i].reversePath = settings.reversePath;
-    names += (i == 0 ? "" : ", ") + interfaces[i].name;
-  }
+  for (let i = 0; i < interfaces.length; i++) names += (i == 0 ? "" : ", ") + interfaces[i].name;
   const rules = settings.firewall.rules.length;
   print("firewall: " + rules.toString() + (rules == 1 ? " rule" : " rules") + " between " + names);
   report(stack, firewall);

@@ -16,8 +16,9 @@
 
 import { Packet, PacketFlag } from "../../runtime";
 import { Interface } from "../link/interface";
-import { PacketFilter } from "../ip/hook";
-import { isMulticast } from "../ip/address";
+import { PacketFilter, ReversePath } from "../ip/hook";
+import { isMulticast, V4_PREFIX } from "../ip/address";
+import { reversePathHolds } from "../ip/reverse-path";
 import { Stack } from "../stack";
 import { Protocol } from "../wire/ipv4";
 import { tcpFlags, TcpFlag, tcpHeaderBytes } from "../wire/tcp";
@@ -133,12 +134,18 @@ export class Firewall extends PacketFilter {
       return true;
     }
     if (key.srcLo == key.dstLo && key.srcHi == key.dstHi) return this.drop(p, Reason.LAND);
-    if (key.kind == KeyKind.ERROR) return this.error(from, p);
+    if (key.kind == KeyKind.ERROR)
+      return this.comesFrom(from, key) ? this.error(from, p) : this.drop(p, Reason.REVERSE_PATH);
     const half = this.table.find(key);
     if (half != null) {
-      const verdict = this.known(half.flow, half.direction, p);
+      // A flow's packets come in where its first ones went in or out: then the routes need not be asked again.
+      const flow = half.flow;
+      const place: u32 = half.direction == ORIGINAL ? flow.from : flow.to;
+      if (place != from.index && !this.comesFrom(from, key)) return this.drop(p, Reason.REVERSE_PATH);
+      const verdict = this.known(flow, half.direction, p);
       if (verdict != TCP_REOPENED) return verdict == 0;
     }
+    if (!this.comesFrom(from, key)) return this.drop(p, Reason.REVERSE_PATH);
     if (this.settings.bogons.length > 0 && this.isBogon(from, key)) return this.drop(p, Reason.BOGON);
     if ((key.tag & TAG_ANSWER) != 0) return this.drop(p, Reason.UNRELATED);
     if (!key.begins && !this.midstream(p)) return false;
@@ -349,6 +356,14 @@ export class Firewall extends PacketFilter {
   }
 
   // ---- new flows
+
+  /** Is a packet's source where it came from (RFC 3704), as far as that is asked? */
+  comesFrom(from: Interface, key: Key): bool {
+    const asked = this.settings.reversePath;
+    if (asked == ReversePath.OFF || (key.srcHi == 0 && (key.srcLo == 0 || key.srcLo == V4_PREFIX))) return true;
+    const loose = asked == ReversePath.LOOSE;
+    return reversePathHolds(this.stack, from, loose, key.srcHi, key.srcLo, key.dstHi, key.dstLo);
+  }
 
   /** Is a packet's source one that cannot come in by this interface? */
   isBogon(from: Interface, key: Key): bool {

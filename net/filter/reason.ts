@@ -34,7 +34,9 @@ export const enum Reason {
   COLLISION = 17,
   /** A flow ended because a new policy no longer allows it. */
   RECHECK = 18,
-  COUNT = 19,
+  /** No route leads back to the source by the interface that it came in by. */
+  REVERSE_PATH = 19,
+  COUNT = 20,
 }
 
 export const REASON_NAMES: StaticArray<string> = [
@@ -57,4 +59,5 @@ export const REASON_NAMES: StaticArray<string> = [
   "no-port",
   "collision",
   "recheck",
+  "reverse-path",
 ];

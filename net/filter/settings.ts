@@ -35,6 +35,8 @@ export class FirewallSettings {
   /** For what no rule speaks of. */
   fallback: Action = Action.DROP;
   state: StateSettings = new StateSettings();
+  /** Whether sources must be where they come from: a value of ReversePath, for all interfaces. */
+  reversePath: u32 = 0;
   /** Interfaces on which private and reserved sources are dropped. */
   bogons: Array<i32> = [];
   /** MSS clamping: -1 off, 0 to the path's MTU, else to so many bytes. */

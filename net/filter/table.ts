@@ -93,14 +93,16 @@ export class FlowTable {
 
   // Two multiplications under a secret key for each 64 bits: enough that nobody outside can make collisions.
   @inline private hash(srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64, ports: u64): u32 {
-    let x = (srcLo ^ this.key0) * 0x9e3779b97f4a7c15;
-    x = (rotl<u64>(x, 29) ^ dstLo ^ this.key1) * 0xbf58476d1ce4e5b9;
+    const key0 = this.key0;
+    const key1 = this.key1;
+    let x = (srcLo ^ key0) * 0x9e3779b97f4a7c15;
+    x = (rotl<u64>(x, 29) ^ dstLo ^ key1) * 0xbf58476d1ce4e5b9;
     if ((srcHi | dstHi) != 0) {
-      x = (rotl<u64>(x, 31) ^ srcHi ^ this.key0) * 0x94d049bb133111eb;
-      x = (rotl<u64>(x, 27) ^ dstHi ^ this.key1) * 0x9e3779b97f4a7c15;
+      x = (rotl<u64>(x, 31) ^ srcHi ^ key0) * 0x94d049bb133111eb;
+      x = (rotl<u64>(x, 27) ^ dstHi ^ key1) * 0x9e3779b97f4a7c15;
     }
-    x = (rotl<u64>(x, 32) ^ ports ^ this.key1) * (this.key0 | 1);
-    x = (x ^ (x >> 32)) * (this.key1 | 1);
+    x = (rotl<u64>(x, 32) ^ ports ^ key1) * (key0 | 1);
+    x = (x ^ (x >> 32)) * (key1 | 1);
     return <u32>(x >> 32);
   }
 

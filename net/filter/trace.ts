@@ -1,6 +1,5 @@
 // What would become of a packet, step by step, by the same look-ups as on the packet path: `heddle explain`.
 
-import { reversePathHolds } from "../ip/reverse-path";
 import { formatAddress, formatHost } from "../ip/address";
 import { RouteKind } from "../ip/route";
 import { Stack } from "../stack";
@@ -33,7 +32,7 @@ export function tracePacket(stack: Stack, firewall: Firewall, key: Key, from: u3
   const originalLo = key.dstLo;
   if (from != self) {
     const iface = stack.interfaces[from];
-    if (iface.reversePath != 0 && !reversePathHolds(stack, iface, key.srcHi, key.srcLo, key.dstHi, key.dstLo)) {
+    if (!firewall.comesFrom(iface, key)) {
       lines.push(
         "drop: no route leads back to " +
           formatAddress(key.srcHi, key.srcLo) +

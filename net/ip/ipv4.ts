@@ -26,6 +26,7 @@ import { udpDst } from "../wire/udp";
 import { isV4, isV4Loopback, isV4Multicast, V4_PREFIX, v4 } from "./address";
 import { fragment4 } from "./fragment";
 import { icmpInput, reportError, sendIcmpError } from "./icmp";
+import { ReversePath } from "./hook";
 import { reversePathHolds } from "./reverse-path";
 import { Route, RouteKind, RouteOption } from "./route";
 import { IcmpError } from "./transport";
@@ -66,7 +67,8 @@ export function input4(stack: Stack, iface: Interface, p: Packet, looped: bool):
       p.free();
       return;
     }
-    if (iface.reversePath != 0 && src != 0 && !reversePathHolds(stack, iface, 0, v4(src), 0, v4(ipv4Dst(h)))) {
+    const loose = iface.reversePath == ReversePath.LOOSE;
+    if (iface.reversePath != 0 && src != 0 && !reversePathHolds(stack, iface, loose, 0, v4(src), 0, v4(ipv4Dst(h)))) {
       counters.ipInReversePath++;
       p.free();
       return;

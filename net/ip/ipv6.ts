@@ -35,6 +35,7 @@ import { icmp6Input, reportError6, sendIcmp6Error } from "./icmpv6";
 import { send4 } from "./ipv4";
 import { fragment6 } from "./ipv6-fragment";
 import { findTransport, skipHeaders, walkAt, walkHeaders, walkType, walkTypeAt } from "./ipv6-headers";
+import { ReversePath } from "./hook";
 import { reversePathHolds } from "./reverse-path";
 import { Route, RouteKind, RouteOption } from "./route";
 import { IcmpError } from "./transport";
@@ -69,8 +70,9 @@ export function input6(stack: Stack, iface: Interface, p: Packet, looped: bool):
     deliver(stack, iface, p, srcHi, srcLo, dstHi, dstLo, false);
     return;
   }
+  const loose = iface.reversePath == ReversePath.LOOSE;
   const reverse = iface.reversePath != 0 && (srcHi | srcLo) != 0;
-  if (reverse && !reversePathHolds(stack, iface, srcHi, srcLo, dstHi, dstLo)) {
+  if (reverse && !reversePathHolds(stack, iface, loose, srcHi, srcLo, dstHi, dstLo)) {
     counters.ip6InReversePath++;
     p.free();
     return;

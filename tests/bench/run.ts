@@ -20,6 +20,7 @@ const benches: Record<string, () => Promise<Report>> = {
   cores: async () => (await import("./cores.ts")).cores(),
   boot: async () => (await import("./boot.ts")).boot(),
   http: async () => (await import("./http.ts")).http("http"),
+  firewall: async () => (await import("./firewall.ts")).firewall(),
   "http-close": async () => (await import("./http.ts")).http("http-close"),
   "http-large": async () => (await import("./http.ts")).http("http-large"),
 };
