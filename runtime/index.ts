@@ -40,6 +40,7 @@ export {
   tlsStep,
   TlsStep,
   tlsTicketSecret,
+  tlsTrust,
   trapTaken,
   watchdog,
 } from "./platform";

@@ -432,6 +432,15 @@ export const enum TlsCertificateFact {
 export declare function tlsCertificateFact(context: i32, index: i32, fact: i32): i64;
 
 /**
+ * Adds certificates of those who may sign the peers' (at most 512), as PEM. A client trusts nobody else; a server asks for
+ * certificates once it has some. Before the context's own certificates.
+ * @param required a server: clients without a certificate are refused
+ * @returns how many there were; EINVAL: none, or too late; ENOMEM
+ */
+@external("env", "tlsTrust")
+export declare function tlsTrust(context: i32, pem: usize, pem_bytes: i32, required: bool): i32;
+
+/**
  * The application protocols, in order of preference, as RFC 7301 lays them out (length, name, ...; at most 64 bytes). A server
  * refuses clients that offer protocols and none of these; with none it answers nobody's offer. EINVAL.
  */
@@ -501,6 +510,8 @@ export const enum TlsFact {
   ERROR = 4,
   /** Length of the application protocol that was agreed on; 0: none was. */
   PROTOCOL_BYTES = 5,
+  /** What is wrong with the peer's certificate: the library's number, 0: nothing (or there is none). */
+  VERIFY = 6,
 }
 
 /** What is known of a connection; EINVAL. */

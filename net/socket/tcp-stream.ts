@@ -153,6 +153,15 @@ export class TcpStream extends Stream {
     freeWaiters(this.waiters, Errno.ENOTCONN);
   }
 
+  /** Gives the connection to another owner (TLS), who sets its handler; null when it was given up. */
+  detach(): Connection | null {
+    const c = this.connection;
+    if (c == null) return null;
+    this.connection = null;
+    freeWaiters(this.waiters, Errno.ENOTCONN);
+    return c;
+  }
+
   onReadable(handler: (arg: usize) => void, arg: usize): void {
     const c = this.connection;
     if (c == null || this.tcp.mayRead(c) != Errno.EAGAIN) {

@@ -9,6 +9,7 @@ import {
   tlsContext,
   TlsPolicy,
   tlsProtocols,
+  tlsTrust,
 } from "../../runtime";
 
 export class TlsContext {
@@ -33,6 +34,15 @@ export class TlsContext {
     const index = tlsCertificate(this.handle, chain, bytes, changetype<usize>(name), name.byteLength);
     if (index >= 0) this.certificates++;
     return index;
+  }
+
+  /**
+   * Adds, before any certificate of its own, certificates as PEM of those who may sign the peers'. A client trusts nobody else;
+   * a server asks clients for certificates, and with `required` refuses those without.
+   * @returns how many there were; EINVAL: none
+   */
+  trust(pem: usize, bytes: u32, required: bool): i32 {
+    return tlsTrust(this.handle, pem, bytes, required);
   }
 
   /** Until when a certificate is valid, seconds since 1970. */

@@ -3,3 +3,4 @@ export { TlsContext } from "./context";
 export { TlsCounters, TlsEvent, TlsLayer, tlsLayer, TlsUser } from "./layer";
 export { TlsSession } from "./session";
 export { readTls, serverContext, startTickets, TlsSettings } from "./settings";
+export { TlsListener, TlsStream } from "./stream";

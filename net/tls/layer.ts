@@ -357,6 +357,11 @@ export class TlsLayer extends Source {
     return (room / record) * RECORD_BYTES + (rest > RECORD_OVERHEAD ? rest - RECORD_OVERHEAD : 0);
   }
 
+  /** Reads on after `consume` made room: what TCP has received beyond what a session holds. */
+  pull(s: TlsSession): void {
+    this.move(s);
+  }
+
   /** Asks for WRITABLE once there is more room. */
   wantRoom(s: TlsSession): void {
     s.tcp!.set(Flag.WANT_WRITE);

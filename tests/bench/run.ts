@@ -23,6 +23,11 @@ const benches: Record<string, () => Promise<Report>> = {
   firewall: async () => (await import("./firewall.ts")).firewall(),
   "http-close": async () => (await import("./http.ts")).http("http-close"),
   "http-large": async () => (await import("./http.ts")).http("http-large"),
+  "tls-ecdsa": async () => (await import("./tls.ts")).tls("tls-ecdsa"),
+  "tls-rsa": async () => (await import("./tls.ts")).tls("tls-rsa"),
+  "tls-resumed": async () => (await import("./tls.ts")).tls("tls-resumed"),
+  "tls-http": async () => (await import("./tls.ts")).tls("tls-http"),
+  "tls-bulk": async () => (await import("./tls.ts")).tls("tls-bulk"),
 };
 
 function print(name: string, report: Report): void {

@@ -161,6 +161,19 @@ describe("handshakes", () => {
     assert.match(await handshake(["-tls1_2", "-cipher", "AES128-SHA:AES128-GCM-SHA256"]), /alert handshake failure/);
   });
 
+  test("each cipher suite of TLS 1.3 alone is enough; AES-128 is taken unless ChaCha20 comes first", async () => {
+    const suite = async (...suites: string[]) =>
+      (await handshake(["-tls1_3", "-ciphersuites", suites.join(":")])).match(SESSION_LINES)?.[3];
+    const [aes128, aes256, chacha] = [
+      "TLS_AES_128_GCM_SHA256",
+      "TLS_AES_256_GCM_SHA384",
+      "TLS_CHACHA20_POLY1305_SHA256",
+    ];
+    for (const one of [aes128, aes256, chacha]) assert.equal(await suite(one), one);
+    assert.equal(await suite(aes256, chacha, aes128), aes128);
+    assert.equal(await suite(chacha, aes256, aes128), chacha);
+  });
+
   test("ALPN: http/1.1 is agreed on, only others are refused", async () => {
     assert.match(await handshake(["-alpn", "h2,http/1.1"]), /ALPN protocol: http\/1\.1/);
     assert.match(await handshake(["-alpn", "h2"]), /alert no application protocol/);

@@ -14,7 +14,7 @@
 
 enum operation { STEP_READ, STEP_WRITE, STEP_CLOSE };
 enum status { STATUS_READY = 1, STATUS_MORE = 2, STATUS_BLOCKED = 4, STATUS_CLOSED = 8 };
-enum fact { FACT_VERSION, FACT_CIPHER, FACT_GROUP, FACT_RESUMED, FACT_ERROR, FACT_PROTOCOL_BYTES };
+enum fact { FACT_VERSION, FACT_CIPHER, FACT_GROUP, FACT_RESUMED, FACT_ERROR, FACT_PROTOCOL_BYTES, FACT_VERIFY };
 enum memory { MEMORY_USED, MEMORY_TAKEN, MEMORY_CONNECTIONS };
 
 #define RECORD_BYTES 16384u    // RFC 8446, 5.1
@@ -317,6 +317,7 @@ u32 w2c_env_tlsFact(struct core* core, u32 handle, u32 fact) {
     case FACT_GROUP: return SSL_get_curve_id(c->ssl);
     case FACT_RESUMED: return (u32)SSL_session_reused(c->ssl);
     case FACT_ERROR: return c->error;
+    case FACT_VERIFY: return (u32)SSL_get_verify_result(c->ssl);
     case FACT_PROTOCOL_BYTES: return SSL_get0_alpn_selected(c->ssl, &protocol, &length), length;
     default: return (u32)TLS_EINVAL;
   }

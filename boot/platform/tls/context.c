@@ -17,8 +17,16 @@ enum { KIND_OTHER, KIND_RSA, KIND_ECDSA };
 
 #define PEM_BYTES_MAX 0x40000u
 #define CHAIN_MAX 10u
+#define AUTHORITIES_MAX 512u
 #define SECRET_NAME_BYTES 100u
 
+// AES-128, unless a client begins its list with ChaCha20 (it has no AES instructions) or does not know AES-128, which is
+// mandatory (RFC 8446, 9.1). The library would let the client's order decide, and OpenSSL's begins with AES-256 and its
+// SHA-384: a fifth of a whole handshake.
+static const char CIPHERS_TLS13[] = "TLS_AES_128_GCM_SHA256";
+static const char CIPHERS_TLS13_CHACHA20[] = "TLS_CHACHA20_POLY1305_SHA256";
+static const char CIPHERS_TLS13_OTHERS[] = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+static const char CIPHERS_TLS13_CLIENT[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 static const char CIPHERS_TLS12[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
@@ -126,12 +134,36 @@ static int choose_certificate(SSL* ssl, int* alert, void* argument) {
   return SSL_TLSEXT_ERR_OK;
 }
 
+// Before anything is chosen.
+static enum ssl_select_cert_result_t look_at_hello(const SSL_CLIENT_HELLO* hello) {
+  enum { AES_128 = 0x1301, AES_256 = 0x1302, CHACHA20 = 0x1303 };
+  u32 first = 0;
+  bool aes_128 = false;
+  for (size_t i = 0; i + 1 < hello->cipher_suites_len; i += 2) {
+    u32 suite = (u32)hello->cipher_suites[i] << 8 | hello->cipher_suites[i + 1];
+    if (!first && suite >= AES_128 && suite <= CHACHA20) first = suite;
+    aes_128 |= suite == AES_128;
+  }
+  const char* suites = first == CHACHA20 ? CIPHERS_TLS13_CHACHA20 : first && !aes_128 ? CIPHERS_TLS13_OTHERS : NULL;
+  return suites && !SSL_set_ciphersuites(hello->ssl, suites) ? ssl_select_cert_error : ssl_select_cert_success;
+}
+
+// A client that was told of nobody to trust trusts nobody.
+static void apply_trust(struct tls_context* context, SSL_CTX* ssl) {
+  if (context->trust) {
+    X509_STORE_up_ref(context->trust);
+    SSL_CTX_set_cert_store(ssl, context->trust);
+  }
+  SSL_CTX_set_verify(ssl, context->client ? SSL_VERIFY_PEER : context->verify, NULL);
+}
+
 static SSL_CTX* new_ssl_context(struct tls_context* context) {
   SSL_CTX* ssl = SSL_CTX_new(TLS_method());
   if (!ssl) return NULL;
   static const u8 id[] = "heddle";
   bool ok = SSL_CTX_set_min_proto_version(ssl, context->policy == POLICY_MODERN ? TLS1_3_VERSION : TLS1_2_VERSION) &&
-            SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) && SSL_CTX_set_strict_cipher_list(ssl, CIPHERS_TLS12) &&
+            SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) && SSL_CTX_set_ciphersuites(ssl, context->client ? CIPHERS_TLS13_CLIENT : CIPHERS_TLS13) &&
+            SSL_CTX_set_strict_cipher_list(ssl, CIPHERS_TLS12) &&
             SSL_CTX_set1_groups_list(ssl, GROUPS) && SSL_CTX_set_session_id_context(ssl, id, sizeof id - 1) &&
             SSL_CTX_set_num_tickets(ssl, 1);
   if (!ok) {
@@ -141,7 +173,9 @@ static SSL_CTX* new_ssl_context(struct tls_context* context) {
   SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_mode(ssl, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  apply_trust(context, ssl);
   if (!context->client) {
+    SSL_CTX_set_select_certificate_cb(ssl, look_at_hello);
     SSL_CTX_set_tlsext_ticket_key_cb(ssl, tls_ticket_key);
     SSL_CTX_set_alpn_select_cb(ssl, choose_protocol, context);
     SSL_CTX_set_tlsext_servername_callback(ssl, choose_certificate);
@@ -257,6 +291,42 @@ static u64 add_certificate(void* argument) {
   X509_free(leaf);
   sk_X509_pop_free(chain, X509_free);
   return result;
+}
+
+struct trust {
+  struct tls_context* context;
+  const u8* pem;
+  u32 length;
+  int verify;
+};
+
+static u64 add_trust(void* argument) {
+  struct trust* trust = argument;
+  struct tls_context* context = trust->context;
+  ERR_clear_error();
+  if (!context->trust && !(context->trust = X509_STORE_new())) return (u32)TLS_ENOMEM;
+  BIO* bio = BIO_new_mem_buf(trust->pem, (ossl_ssize_t)trust->length);
+  u32 added = 0;
+  for (X509* one; bio && added < AUTHORITIES_MAX && (one = PEM_read_bio_X509(bio, NULL, NULL, NULL)); added++) {
+    if (X509_STORE_add_cert(context->trust, one) && !context->client) SSL_CTX_add_client_CA(context->first, one);
+    X509_free(one);
+  }
+  BIO_free(bio);
+  ERR_clear_error();
+  if (!added) return (u32)TLS_EINVAL;
+  context->verify = trust->verify;
+  apply_trust(context, context->first);
+  return added;
+}
+
+u32 w2c_env_tlsTrust(struct core* core, u32 handle, u32 pem, u32 pem_length, u32 required) {
+  struct tls_core* tls = tls_core(core);
+  struct tls_context* context = tls ? tls_context(tls, handle) : NULL;
+  if (!context || context->certificate_count || required > 1 || pem_length > PEM_BYTES_MAX || !memory_readable(core, pem, pem_length))
+    return (u32)TLS_EINVAL;
+  int verify = SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
+  struct trust trust = {context, core_pointer(core, pem), pem_length, verify};
+  return (u32)tls_call(tls->stack, add_trust, &trust);
 }
 
 // The name of a secret without its folder, as C text.

@@ -34,6 +34,8 @@ struct tls_context {
   u32 certificate_count;
   struct tls_certificate certificates[TLS_CERTIFICATES];
   SSL_CTX* first;              // what a connection begins with
+  X509_STORE* trust;           // who may sign the peers' certificates; NULL: a server asks for none
+  int verify;                  // SSL_VERIFY_...
   u8 alpn[64];                 // protocols in the form of RFC 7301, 3.1
   u32 alpn_length;
 };

@@ -3,7 +3,14 @@
 export const NGINX_TUNING =
   "nginx: one worker, access log off, sendfile, tcp_nopush, tcp_nodelay, open_file_cache, keepalive_requests 1e9";
 
-export function nginxConfiguration(root: string, folder: string): string {
+/** @param tls certificate and key for port 443 besides */
+export function nginxConfiguration(root: string, folder: string, tls?: { chain: string; key: string }): string {
+  const https = tls
+    ? `
+  ssl_certificate ${tls.chain}; ssl_certificate_key ${tls.key};
+  ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets on; ssl_session_cache off; ssl_buffer_size 16k;
+  server { listen 443 ssl backlog=4096 reuseport; root ${root}; }`
+    : "";
   return `worker_processes 1;
 daemon off;
 user root;
@@ -22,7 +29,7 @@ http {
   open_file_cache_valid 1h;
   client_body_temp_path ${folder}/b; proxy_temp_path ${folder}/p; fastcgi_temp_path ${folder}/f;
   uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
-  server { listen 80 backlog=4096 reuseport; root ${root}; }
+  server { listen 80 backlog=4096 reuseport; root ${root}; }${https}
 }
 `;
 }

@@ -9,9 +9,9 @@ import { build } from "../../../boot/toolchain/index.ts";
 export const root = join(dirname(fileURLToPath(import.meta.url)), "../../..");
 const native = join(root, "tests/bench/native");
 
-/** The images of an appliance or service folder, optimised. */
-export async function images(directory: string, name: string): Promise<{ elf: string; linux: string }> {
-  const options = { name, directory: join(root, directory), platform: "both", profile: "image" } as const;
+/** The images of an appliance (`tls`: those with TLS) or service folder, optimised. */
+export async function images(directory: string, name: string, tls = false): Promise<{ elf: string; linux: string }> {
+  const options = { name, directory: join(root, directory), platform: "both", profile: "image", tls } as const;
   const { elf, linux } = await build({ ...options, outDirectory: join(root, "dist/bench", name), progress: () => {} });
   return { elf: elf!, linux: linux! };
 }

@@ -13,10 +13,10 @@ import { build } from "../../../boot/toolchain/index.ts";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
 
-/** The bare-metal image of an appliance or service folder; built once, later runs find it in the cache. */
-export async function elfImage(directory: string, name: string): Promise<string> {
+/** The bare-metal image of an appliance (`tls`: the one with TLS) or service folder; built once, later runs find it in the cache. */
+export async function elfImage(directory: string, name: string, tls = false): Promise<string> {
   const built = await build({
-    ...{ name, directory: join(root, directory), platform: "pc", profile: "image" },
+    ...{ name, directory: join(root, directory), platform: "pc", profile: "image", tls },
     ...{ outDirectory: join(root, "dist", name), progress: () => {} },
   });
   return built.elf!;
@@ -41,6 +41,8 @@ export interface Options {
   image?: { disk: string; format: string };
   /** The bundle: JSON text or a ustar archive. */
   bundle?: string | Uint8Array;
+  /** The guest's port that the host's is forwarded to. */
+  port?: number;
   machine?: Kind;
   nic?: Nic;
   memory_bytes?: number;
@@ -83,7 +85,9 @@ export class Machine {
     const args = qemuArguments({
       ...{ machine: options.machine ?? "microvm", nic: options.nic ?? "virtio", boot, kvm: false, cpus: 1 },
       memory_bytes: options.memory_bytes ?? 64 << 20,
-      network: options.taps ? { taps: options.taps } : { forwards: [{ protocol: "tcp", host: port, port: 80 }] },
+      network: options.taps
+        ? { taps: options.taps }
+        : { forwards: [{ protocol: "tcp", host: port, port: options.port ?? 80 }] },
     } as Parameters<typeof qemuArguments>[0]);
     args.push("-qmp", `unix:${join(folder, "qmp")},server=on,wait=off`, ...(options.more ?? []));
     const command = (options.wrap ?? ((c: string[]) => c))(["qemu-system-x86_64", ...args]);
