@@ -2,6 +2,7 @@
 // its handle. One for each core and purpose, made at start and never freed.
 
 import {
+  openBundles,
   Errno,
   tlsCertificate,
   tlsCertificateFact,
@@ -34,6 +35,18 @@ export class TlsContext {
     const index = tlsCertificate(this.handle, chain, bytes, changetype<usize>(name), name.byteLength);
     if (index >= 0) this.certificates++;
     return index;
+  }
+
+  /** `add` with the path of the chain in the bundle; ENOENT too where there is no such file. */
+  addFile(chain: string, key: string): i32 {
+    const file = openBundles().find(chain);
+    return file == null ? Errno.ENOENT : this.add(file.address, file.length_bytes, key);
+  }
+
+  /** `trust` with the path of a file in the bundle; ENOENT. */
+  trustFile(path: string, required: bool): i32 {
+    const file = openBundles().find(path);
+    return file == null ? Errno.ENOENT : this.trust(file.address, file.length_bytes, required);
   }
 
   /**

@@ -7,9 +7,9 @@
 import { WaitQueue } from "../../fibers";
 import { Errno } from "../../runtime";
 import { parseAddress } from "../ip/address";
-import { coreTcp } from "../socket/core";
+import { coreTcp, setSocketError } from "../socket/core";
 import { NO_DEADLINE, Stream } from "../socket/stream";
-import { setSocketError, TcpStream } from "../socket/tcp-stream";
+import { TcpStream } from "../socket/tcp-stream";
 import { Connection, Listener, TcpModule } from "../tcp/index";
 import { TlsContext } from "./context";
 import { TlsEvent, TlsLayer, tlsLayer, TlsUser } from "./layer";
@@ -246,14 +246,15 @@ class ServerUser extends TlsUser {
     readonly tcp: TcpModule,
     readonly layer: TlsLayer,
     readonly context: TlsContext,
-    private readonly backlog: u32,
+    /** Connections that may wait to be accepted; 0 once the listener is closed. */
+    public backlog: u32,
   ) {
     super();
     this.acceptors.init();
   }
 
   established(s: TlsSession): void {
-    if (this.ready == this.backlog) return this.layer.release(s);
+    if (this.ready >= this.backlog) return this.layer.release(s);
     const waiting = newWaiting(s);
     s.owner = changetype<usize>(waiting);
     const last = this.last;
@@ -341,6 +342,7 @@ export class TlsListener {
     if (listener == null) return;
     this.listener = null;
     this.user.tcp.closeListener(listener);
+    this.user.backlog = 0;
     for (let w = this.user.take(); w != null; w = this.user.take()) {
       this.user.layer.release(w.session);
       freeWaiting(w);
