@@ -57,6 +57,7 @@ export {
   configureLog,
   LEVEL_NAMES,
   log,
+  logBytes,
   LogLevel,
   LogSink,
   logs,

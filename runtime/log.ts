@@ -69,6 +69,18 @@ export function log(level: LogLevel, text: string): void {
   for (let i = 0; i < sinks.length; i++) sinks[i].notify();
 }
 
+/** Logs bytes of printable text (an access log's line), without allocating; on the console only when `console` is set. */
+export function logBytes(level: LogLevel, at: usize, length: u32, console: bool): void {
+  ringAppend(level, clockMonotonic(), at, length);
+  if (console) {
+    const shown = min(length, LINE_UNITS * 3);
+    memory.copy(line, at, shown);
+    store<u8>(line + shown, 0x0a);
+    consoleWrite(line, <i32>shown + 1);
+  }
+  for (let i = 0; i < sinks.length; i++) sinks[i].notify();
+}
+
 /** Writes a line to the console as it is, whatever the log's settings. */
 export function print(text: string): void {
   const bytes = encode(text);

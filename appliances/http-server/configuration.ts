@@ -1,13 +1,14 @@
-// The section `httpServer` (CONFIG.md, HTTP server), as far as this version has it: listen, sites with hosts, root and
-// index, limits, time-outs. Roots are resolved in the bundles while reading, so that a missing one is an error with a place.
+// The section `httpServer` (CONFIG.md, HTTP server): listen, sites, limits, time-outs, access log. Roots are resolved in
+// the bundles while reading, so that a missing one is an error with a place.
 // clang: -Oz
 
 import { Bundles, Card, Configuration, MachineConfiguration, readMachine, Section } from "../../runtime";
-import { HttpOptions, Site, Sites } from "../../net/http";
+import { AccessFormat, AccessLog, HttpOptions, Site, Sites } from "../../net/http";
 import { NetworkSettings, parseAddress, readNetwork } from "../../net";
 import { readTls, TlsSettings } from "../../net/tls";
 import { readHost } from "./host";
-import { buildSite } from "./site";
+import { readPolicy } from "./policy";
+import { buildSite, MediaTypes } from "./site";
 
 /** Folder of the files in a bundle that are served when nothing else is said. */
 const DEFAULT_ROOT = "www";
@@ -74,16 +75,31 @@ function readTlsSection(root: Section, bundles: Bundles): TlsSettings {
 export function readHttpServer(section: Section, bundles: Bundles, tls: TlsSettings): HttpServerConfiguration {
   const configuration = new HttpServerConfiguration();
   readListen(section, configuration.listen, tls);
-  readSites(section, bundles, configuration.sites);
+  readSites(section, bundles, configuration);
   readLimits(section.section("limits"), configuration.options);
   const timeouts = section.section("timeouts");
   configuration.options.headerTimeout_ns = timeouts.duration("header", "10s", "100ms", "1h");
   configuration.options.bodyTimeout_ns = timeouts.duration("body", "30s", "100ms", "1h");
   configuration.options.idleTimeout_ns = timeouts.duration("idle", "60s", "100ms", "1h");
   timeouts.finish();
-  section.notYet(["accessLog"]);
+  if (section.has("accessLog")) configuration.options.access = readAccessLog(section.section("accessLog"));
   section.finish();
   return configuration;
+}
+
+function readAccessLog(section: Section): AccessLog {
+  const format = <AccessFormat>section.choice("format", ["common", "combined", "json"], AccessFormat.COMBINED);
+  const nodes = section.list("to");
+  let console = false;
+  for (let i = 0; i < nodes.length; i++) {
+    const wanted = '"ring" or "console"';
+    const text = section.source.text(nodes[i], wanted);
+    if (text == "console") console = true;
+    else if (text == "syslog") section.source.fail(nodes[i], '"syslog" is not in this version of the image');
+    else if (text != null && text != "ring") section.source.wrong(nodes[i], wanted);
+  }
+  section.finish();
+  return new AccessLog(format, console);
 }
 
 function readLimits(section: Section, options: HttpOptions): void {
@@ -92,7 +108,7 @@ function readLimits(section: Section, options: HttpOptions): void {
   options.head.fields = <u32>section.count("headers", 100, 1, 1000);
   options.bodyBytes = <u64>section.size("bodyBytes", "1MiB", "0B", "1GiB");
   options.connections = <u32>section.count("connections", 20000, 1, 1000000);
-  section.notYet(["perSource"]);
+  if (section.has("perSource")) options.perSource = <u32>section.count("perSource", 256, 1, 1000000);
   section.finish();
 }
 
@@ -208,11 +224,13 @@ function parsePort(text: string): u32 {
 
 // ---- sites
 
-function readSites(section: Section, bundles: Bundles, sites: Sites): void {
+function readSites(section: Section, bundles: Bundles, configuration: HttpServerConfiguration): void {
+  const types = new MediaTypes(bundles);
+  const sites = configuration.sites;
   const index = ["index.html"];
   if (!section.has("sites")) {
     section.get("sites");
-    const site = buildSite(bundles, DEFAULT_ROOT, index);
+    const site = buildSite(bundles, types, DEFAULT_ROOT, index, false);
     if (site == null)
       section.source.problems.add(0, "", 'the bundle has no files under "' + DEFAULT_ROOT + '/" to serve');
     else sites.add("*", site);
@@ -221,10 +239,17 @@ function readSites(section: Section, bundles: Bundles, sites: Sites): void {
   const hosts = new Set<string>();
   const nodes = section.list("sites");
   if (nodes.length == 0) section.source.fail(section.get("sites"), "needs at least one site");
-  for (let i = 0; i < nodes.length; i++) readSite(new Section(section.source, nodes[i]), bundles, hosts, sites);
+  for (let i = 0; i < nodes.length; i++)
+    readSite(new Section(section.source, nodes[i]), bundles, types, hosts, configuration);
 }
 
-function readSite(section: Section, bundles: Bundles, hosts: Set<string>, sites: Sites): void {
+function readSite(
+  section: Section,
+  bundles: Bundles,
+  types: MediaTypes,
+  hosts: Set<string>,
+  configuration: HttpServerConfiguration,
+): void {
   const source = section.source;
   const root = section.text("root", DEFAULT_ROOT, "a folder in the bundle");
   const index = new Array<string>();
@@ -236,24 +261,14 @@ function readSite(section: Section, bundles: Bundles, hosts: Set<string>, sites:
     else index.push(name);
   }
   if (!section.has("index")) index.push("index.html");
-  const site = root.length > 0 ? buildSite(bundles, root, index) : null;
+  const listing = section.flag("listing", false);
+  const site = root.length > 0 ? buildSite(bundles, types, root, index, listing) : null;
   if (site == null) {
     const node = section.get("root");
     source.fail(node == 0 ? section.node : node, 'the bundle has no files under "' + root + '/"');
   }
-  addHosts(section, site, hosts, sites);
-  section.notYet([
-    "listing",
-    "httpsRedirect",
-    "spaFallback",
-    "errorPages",
-    "headers",
-    "redirects",
-    "rewrites",
-    "cors",
-    "basicAuth",
-    "limit",
-  ]);
+  addHosts(section, site, hosts, configuration.sites);
+  readPolicy(section, site, types, configuration.options);
   section.finish();
 }
 

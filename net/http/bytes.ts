@@ -94,4 +94,55 @@ export class Writer {
     }
     this.at += digits;
   }
+  /** A byte as two hexadecimal digits. */
+  hexByte(value: u32): void {
+    store<u8>(this.at, hexChar(value >> 4));
+    store<u8>(this.at, hexChar(value & 15), 1);
+    this.at += 2;
+  }
+  /** Bytes of a path, percent-encoded where they may not stand in one (RFC 3986, 3.3): up to three for each. */
+  path(from: usize, length: u32): void {
+    for (let i: u32 = 0; i < length; i++) {
+      const c = <u32>load<u8>(from + i);
+      if (isPathChar(c)) {
+        store<u8>(this.at, c);
+        this.at++;
+      } else {
+        this.ascii("%");
+        this.hexByte(c);
+      }
+    }
+  }
+}
+
+function hexChar(digit: u32): u8 {
+  return <u8>(digit < 10 ? 0x30 + digit : 0x37 + digit);
+}
+
+/** pchar and "/". */
+function isPathChar(c: u32): bool {
+  if (c - 0x30 < 10 || (c | 0x20) - 0x61 < 26) return true;
+  switch (c) {
+    case 0x21: // ! $ & ' ( ) * + , - . / : ; = @ _ ~
+    case 0x24:
+    case 0x26:
+    case 0x27:
+    case 0x28:
+    case 0x29:
+    case 0x2a:
+    case 0x2b:
+    case 0x2c:
+    case 0x2d:
+    case 0x2e:
+    case 0x2f:
+    case 0x3a:
+    case 0x3b:
+    case 0x3d:
+    case 0x40:
+    case 0x5f:
+    case 0x7e:
+      return true;
+    default:
+      return false;
+  }
 }

@@ -3,6 +3,8 @@
 //
 //   HEAD --a whole head--> (BODY --> ) respond --> SENDING --all queued--> HEAD        next request, also pipelined
 //     |                                   |            `--Connection: close--> LINGERING --peer closed, or time--> freed
+//     |  ^                                |
+//     v  `--verdict-- HELD                |
 //     `--time, malformed: error response -'
 //
 // LINGERING: our end is finished and input is thrown away until the peer closes too, as a reset would destroy the response on
@@ -16,12 +18,14 @@ export const enum HttpState {
   BODY = 1,
   SENDING = 2,
   LINGERING = 3,
+  /** A head is there, and its credentials are being verified. */
+  HELD = 4,
 }
 
 
 @unmanaged
 export class HttpConnection {
-  /** Link of the free list. */
+  /** Link of the free list, or of those whose request is held. */
   next: HttpConnection | null;
   /** The stream's handle; 0 when the connection is free. */
   handle: usize;
@@ -46,6 +50,17 @@ export class HttpConnection {
   /** Part of the response's body that is not queued yet. */
   sendAt: usize;
   sendLeft: u32;
+  /** That part lies in the heap. */
+  copied: bool;
+  /** Number of the request's site when it has a policy, and of the origin that it allows. */
+  site: u32;
+  origin: u32;
+  /** Status that any request gets: there are too many connections. */
+  refusal: i32;
+  /** Its entry among the sources that are counted. */
+  source: usize;
+  /** What the access log keeps of the request while its body comes. */
+  line: usize;
   /** Bytes that were there when a head was last found incomplete. */
   seen: u32;
   /** When the connection's patience ends. The timer may be set earlier: it is moved when it runs, not at each request. */

@@ -62,6 +62,9 @@ export class RequestHead {
   ifRangeLength: u32;
   range: usize;
   rangeLength: u32;
+  /** The request line without its CRLF. */
+  line: usize;
+  lineLength: u32;
   /** The fields' lines, for those who look for others. */
   fields: usize;
   fieldsLength: u32;
@@ -161,6 +164,8 @@ function parseRequestLine(start: usize, end: usize, limits: HeadLimits, head: Re
   if (major != 1) return -505;
   if (minor == 0) head.flags |= HeadFlag.HTTP10;
   head.method = methodOf(start, methodLength);
+  head.line = start;
+  head.lineLength = <u32>(p - start);
   const status = parseTarget(target, targetLength, head, equals(start, methodLength, "CONNECT"));
   return status < 0 ? status : <i32>(p + 2 - start);
 }

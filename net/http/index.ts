@@ -1,7 +1,22 @@
 // HTTP: the server of static content, its sites and what they hold.
+export { AccessFormat, AccessLog } from "./access-log";
+export { BasicAuth, parseUser } from "./basic-auth";
 export { HttpConnection } from "./connection";
+export { Coding } from "./field";
+export { mediaType } from "./mime";
 export { HttpCounters, HttpOptions } from "./options";
-export { fileResource, redirectResource, Resource, Site, Sites } from "./resource";
+export { Cors, PathRule, SitePolicy } from "./policy";
+export { RateLimit, SourceCounts } from "./rate-limit";
+export {
+  encodePath,
+  fileResource,
+  madeResource,
+  pageResource,
+  redirectResource,
+  Resource,
+  Site,
+  Sites,
+} from "./resource";
 export { HttpServer } from "./server";
 export { Wire, WireEvent } from "./wire";
 export { HttpDrainer, listenTcp, TcpWire } from "./tcp";

@@ -1,5 +1,6 @@
 // What can be configured of a server, and what it counts.
 
+import { AccessLog } from "./access-log";
 import { HeadLimits } from "./head";
 
 const NS_PER_S: i64 = 1_000_000_000;
@@ -9,6 +10,11 @@ export class HttpOptions {
   /** Bytes of a request's body; more is 413. */
   bodyBytes: u64 = 1 << 20;
   connections: u32 = 20000;
+  /** Connections of one source; 0: no limit. */
+  perSource: u32 = 0;
+  /** Whether a site's policy asks where requests come from. */
+  knowsSource: bool = false;
+  access: AccessLog | null = null;
   /** For a whole head from its first byte on; for a body without progress; between requests. */
   headerTimeout_ns: i64 = 10 * NS_PER_S;
   bodyTimeout_ns: i64 = 30 * NS_PER_S;
@@ -26,6 +32,9 @@ export class HttpOptions {
     other.bodyTimeout_ns = this.bodyTimeout_ns;
     other.idleTimeout_ns = this.idleTimeout_ns;
     other.fields = this.fields;
+    other.perSource = this.perSource;
+    other.knowsSource = this.knowsSource;
+    other.access = this.access;
     return other;
   }
 }
@@ -33,7 +42,11 @@ export class HttpOptions {
 export class HttpCounters {
   connections: u64 = 0;
   connectionsRefused: u64 = 0;
+  sourcesRefused: u64 = 0;
   requests: u64 = 0;
+  headsTooLarge: u64 = 0;
+  targetsTooLong: u64 = 0;
+  bodiesTooLarge: u64 = 0;
   ok: u64 = 0;
   notModified: u64 = 0;
   redirected: u64 = 0;
@@ -59,6 +72,14 @@ export class HttpCounters {
       this.connections.toString() +
       ", refused " +
       this.connectionsRefused.toString() +
+      ", refused to sources " +
+      this.sourcesRefused.toString() +
+      ", too large: heads " +
+      this.headsTooLarge.toString() +
+      ", targets " +
+      this.targetsTooLong.toString() +
+      ", bodies " +
+      this.bodiesTooLarge.toString() +
       ", requests " +
       this.requests.toString() +
       ", 2xx " +

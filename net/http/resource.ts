@@ -1,8 +1,9 @@
 // What a path names: bytes that lie in memory for ever, with the head of their response made beforehand, or a redirect.
 // A site is a table of them by path; a host selects a site.
 
-import { hash64, equalBytes } from "./bytes";
-import { mediaType } from "./mime";
+import { hash64, equalBytes, Writer } from "./bytes";
+import { Coding } from "./field";
+import { SitePolicy } from "./policy";
 import { statusPhrase } from "./status";
 
 
@@ -30,6 +31,16 @@ export class Resource {
   /** Entity tag with its quotes; none for a redirect. */
   tagLength: u32;
   tag: usize;
+  /** The same content in other codings (RFC 9110, 8.4), or null. */
+  gzip: Resource | null;
+  brotli: Resource | null;
+  /** The content lies where devices cannot read it: it is copied when it is sent. */
+  copied: bool;
+
+
+  @inline get hasVariants(): bool {
+    return this.gzip != null || this.brotli != null;
+  }
 }
 
 /** Text as bytes that are never freed. */
@@ -43,12 +54,21 @@ export function statusLine(status: i32): string {
   return "HTTP/1.1 " + status.toString() + " " + statusPhrase(status) + "\r\nServer: heddle\r\n";
 }
 
-/** A file: `path` decides its media type, its content the entity tag. */
-export function fileResource(path: string, body: usize, length: u32): Resource {
-  const tag = '"' + hash64(body, length).toString(16).padStart(16, "0") + '"';
-  const fields = "Content-Type: " + mediaType(path) + "\r\nETag: " + tag + "\r\nAccept-Ranges: bytes\r\n";
+/** A representation: its media type, its bytes, which stay for ever, and how they are coded. The content gives the tag. */
+export function fileResource(
+  type: string,
+  body: usize,
+  length: u32,
+  coding: u32 = 0,
+  negotiated: bool = false,
+): Resource {
+  const tag = '"' + hash64(body, length, coding).toString(16).padStart(16, "0") + '"';
+  let varying = "ETag: " + tag + "\r\n";
+  if (negotiated) varying += "Vary: Accept-Encoding\r\n";
+  let fields = "Content-Type: " + type + "\r\n" + varying + "Accept-Ranges: bytes\r\n";
+  if (coding != 0) fields += "Content-Encoding: " + (coding == Coding.GZIP ? "gzip" : "br") + "\r\n";
   const head = statusLine(200) + fields + "Content-Length: " + length.toString() + "\r\n";
-  const notModified = statusLine(304) + "ETag: " + tag + "\r\n";
+  const notModified = statusLine(304) + varying;
   const resource = newResource(200, body, length, head);
   resource.notModified = keep(notModified);
   resource.notModifiedLength = notModified.length;
@@ -56,6 +76,22 @@ export function fileResource(path: string, body: usize, length: u32): Resource {
   resource.fieldsLength = fields.length;
   resource.tag = keep(tag);
   resource.tagLength = tag.length;
+  return resource;
+}
+
+/** A page that the machine made: its bytes lie in the heap. */
+export function madeResource(type: string, text: string): Resource {
+  const resource = fileResource(type, keep(text), <u32>String.UTF8.byteLength(text));
+  resource.copied = true;
+  return resource;
+}
+
+/** The page of a status: the content of a file, without its conditions, ranges and codings. */
+export function pageResource(status: i32, type: string, file: Resource): Resource {
+  const head =
+    statusLine(status) + "Content-Type: " + type + "\r\nContent-Length: " + file.bodyLength.toString() + "\r\n";
+  const resource = newResource(status, file.body, file.bodyLength, head);
+  resource.copied = file.copied;
   return resource;
 }
 
@@ -76,24 +112,27 @@ function newResource(status: i32, body: usize, length: u32, head: string): Resou
   return resource;
 }
 
-/** Percent-encodes what may not stand in a path (RFC 3986, 3.3); also control characters, which would end the field. */
-function encodePath(path: string): string {
+/** Percent-encodes what may not stand in a path. */
+export function encodePath(path: string): string {
   const bytes = String.UTF8.encode(path);
-  let result = "";
-  for (let i = 0; i < bytes.byteLength; i++) {
-    const c = load<u8>(changetype<usize>(bytes) + i);
-    const char = String.fromCharCode(c);
-    if ((c >= 0x30 && c <= 0x39) || ((c | 0x20) >= 0x61 && (c | 0x20) <= 0x7a) || "-._~!$&'()*+,;=:@/".includes(char))
-      result += char;
-    else result += "%" + c.toString(16).toUpperCase().padStart(2, "0");
-  }
-  return result;
+  const out = heap.alloc(3 * bytes.byteLength + 1);
+  const w = changetype<Writer>(heap.alloc(offsetof<Writer>()));
+  w.open(out);
+  w.path(changetype<usize>(bytes), <u32>bytes.byteLength);
+  const text = String.UTF8.decodeUnsafe(out, w.length);
+  heap.free(changetype<usize>(w));
+  heap.free(out);
+  return text;
 }
 
 /** The resources of a site by path. */
 export class Site {
   private slots: StaticArray<usize>;
   count: i32 = 0;
+  /** What it does besides giving files; null when it does nothing. */
+  policy: SitePolicy | null = null;
+  /** Number in its Sites, from 1. */
+  number: u32 = 0;
 
   constructor(expected: i32) {
     let size = 8;
@@ -167,9 +206,25 @@ class HostPattern {
 /** The sites of a server by host. A name goes before wildcards, a longer wildcard before a shorter one. */
 export class Sites {
   private patterns: Array<HostPattern> = [];
+  private sites: Array<Site> = [];
+
+  /** The site of that number, or null. */
+  at(number: u32): Site | null {
+    return number > 0 && <i32>number <= this.sites.length ? unchecked(this.sites[number - 1]) : null;
+  }
+  /** Bytes that the fields of any site need at most in a response. */
+  get room(): u32 {
+    let most: u32 = 0;
+    for (let i = 0; i < this.sites.length; i++) {
+      const policy = this.sites[i].policy;
+      if (policy != null) most = max(most, policy.room);
+    }
+    return most;
+  }
 
   /** Adds a site for a host (lower case). */
   add(host: string, site: Site): void {
+    if (!this.sites.includes(site)) site.number = this.sites.push(site);
     this.patterns.push(new HostPattern(host, site));
     this.patterns.sort((a, b) =>
       a.wildcard != b.wildcard ? (a.wildcard ? 1 : -1) : b.bytes.byteLength - a.bytes.byteLength,

@@ -15,7 +15,10 @@ import { HttpConnection, HttpState, HTTP_CONNECTION_BYTES } from "./connection";
 import { DateLine } from "./date";
 import { HeadFlag, INCOMPLETE, Method, newRequestHead, parseHead, RequestHead } from "./head";
 import { HttpCounters, HttpOptions } from "./options";
-import { isPlainPath, normalisePath } from "./path";
+import { AccessLog } from "./access-log";
+import { VerdictSink } from "./basic-auth";
+import { HOLD, Judge } from "./judge";
+import { SourceCounts } from "./rate-limit";
 import { Resource, Sites, statusLine } from "./resource";
 import { statusPhrase } from "./status";
 import { Wire, WireEvent } from "./wire";
@@ -27,6 +30,12 @@ const LINGER_NS: i64 = 2_000_000_000;
 /** How long a response may make no progress. */
 const SEND_TIMEOUT_NS: i64 = 60_000_000_000;
 const NS_PER_S: i64 = 1_000_000_000;
+/** Connections beyond the limit that are told so (503, 429) before they end; further ones are reset. */
+const REFUSALS: u32 = 64;
+/** How long one of those has for its request. */
+const REFUSAL_NS: i64 = 2_000_000_000;
+/** Bytes of copied content that are wanted at once. */
+const COPY_BYTES: u32 = 16384;
 /** Connections by which the pool grows. */
 const POOL_STEP: u32 = 64;
 
@@ -34,10 +43,12 @@ const PIECE_HEAD_BYTES: usize = 8;
 
 const servers: Array<HttpServer> = [];
 
-export class HttpServer {
+export class HttpServer extends VerdictSink {
   readonly counters: HttpCounters = new HttpCounters();
   /** Connections that are open, and in the pool. */
   open: u32 = 0;
+  /** Those of the open ones that are only told that they are too many. */
+  private refusing: u32 = 0;
   private pooled: u32 = 0;
   /** The pool's pieces, each with the address of the piece before it and its connections' number in front. */
   private pieces: usize = 0;
@@ -49,8 +60,14 @@ export class HttpServer {
   private dateDue_ns: i64 = 0;
   /** Where a head that lies in several buffers is put together, a path is normalised, a response's head is written. */
   private scratch: usize;
-  private path: usize;
-  private out: usize = heap.alloc(RESPONSE_BYTES + 256);
+  private out: usize;
+  /** Room that a response without its content needs at most. */
+  private responseBytes: u32;
+  readonly judge: Judge;
+  private sources: SourceCounts | null = null;
+  private access: AccessLog | null;
+  /** Connections whose request is held, linked by `next`. */
+  private held: HttpConnection | null = null;
   private writer: Writer = changetype<Writer>(heap.alloc(offsetof<Writer>()));
 
   constructor(
@@ -59,9 +76,15 @@ export class HttpServer {
     private sites: Sites,
     private options: HttpOptions,
   ) {
+    super();
+    this.judge = new Judge(sites, options.head.bytes);
     this.scratch = heap.alloc(options.head.bytes);
-    this.path = heap.alloc(options.head.bytes);
+    this.responseBytes = RESPONSE_BYTES + sites.room + <u32>options.fields.length;
+    this.out = heap.alloc(this.responseBytes + 256);
+    this.access = options.access;
+    if (options.perSource > 0) this.sources = new SourceCounts(min<u32>(options.connections, 16384));
     this.id = servers.length;
+    this.judge.verifier.sink = this;
     servers.push(this);
   }
 
@@ -81,7 +104,20 @@ export class HttpServer {
     c.handle = handle;
     c.server = this.id;
     c.timer.init(onTimer, changetype<usize>(c));
-    this.patience(c, this.options.idleTimeout_ns);
+    let patience_ns = this.options.idleTimeout_ns;
+    if (this.open - this.refusing > this.options.connections) c.refusal = 503;
+    const sources = this.sources;
+    if (sources != null && c.refusal == 0) {
+      c.source = sources.enter(this.wire.sourceHi(handle), this.wire.sourceLo(handle), this.options.perSource);
+      if (c.source == 0) c.refusal = 429;
+    }
+    if (c.refusal != 0) {
+      if (c.refusal == 503) this.counters.connectionsRefused++;
+      else this.counters.sourcesRefused++;
+      patience_ns = REFUSAL_NS;
+      this.refusing++;
+    }
+    this.patience(c, patience_ns);
     return c;
   }
 
@@ -116,7 +152,7 @@ export class HttpServer {
 
   private take(): HttpConnection | null {
     if (this.free == null) {
-      const n = min(POOL_STEP, this.options.connections - this.pooled);
+      const n = min(POOL_STEP, this.options.connections + REFUSALS - this.pooled);
       if (n == 0) return null;
       const bytes = HTTP_CONNECTION_BYTES;
       let at = heap.alloc(PIECE_HEAD_BYTES + n * bytes);
@@ -139,6 +175,10 @@ export class HttpServer {
 
   /** Gives the stream up and the connection back. */
   private end(c: HttpConnection): void {
+    if (c.state == HttpState.HELD) this.unhold(c);
+    if (c.source != 0) this.sources!.leave(c.source);
+    if (c.line != 0) heap.free(c.line);
+    if (c.refusal != 0) this.refusing--;
     this.wheel.cancel(c.timer);
     this.wire.release(c.handle);
     c.handle = 0;
@@ -166,7 +206,7 @@ export class HttpServer {
     if (c.state == HttpState.HEAD || c.state == HttpState.BODY) {
       if (c.state == HttpState.HEAD) this.counters.headTimeouts++;
       else this.counters.bodyTimeouts++;
-      if (this.wire.room(c.handle, RESPONSE_BYTES) < RESPONSE_BYTES) return this.end(c);
+      if (this.wire.room(c.handle, this.responseBytes) < this.responseBytes) return this.end(c);
       this.refuse(c, 408);
       return this.advance(c);
     }
@@ -185,6 +225,8 @@ export class HttpServer {
         if (!this.readHead(c)) return;
       } else if (c.state == HttpState.BODY) {
         if (!this.readBody(c)) return;
+      } else if (c.state == HttpState.HELD) {
+        return;
       } else {
         this.wire.consume(c.handle, this.wire.available(c.handle));
         if (c.peerClosed) this.end(c);
@@ -205,7 +247,7 @@ export class HttpServer {
       }
       return false;
     }
-    if (wire.room(handle, RESPONSE_BYTES) < RESPONSE_BYTES) {
+    if (wire.room(handle, this.responseBytes) < this.responseBytes) {
       if (c.deadline_ns - wire.now() > SEND_TIMEOUT_NS) this.patience(c, SEND_TIMEOUT_NS);
       return false;
     }
@@ -231,59 +273,107 @@ export class HttpServer {
     }
     c.seen = 0;
     c.headStarted = false;
+    if (used > 0 && !this.request(c, this.head)) {
+      this.hold(c);
+      return false;
+    }
     this.counters.requests++;
     if (used < 0) {
+      const access = this.access;
+      if (access != null) access.begin(null, wire.sourceHi(handle), wire.sourceLo(handle));
       this.refuse(c, -used);
       return true;
     }
-    this.request(c, this.head);
     // Only now: the head's fields point into these bytes.
     if (c.handle != 0) wire.consume(handle, used);
     return true;
   }
 
-  /** Answers a request, or remembers the answer until its body has been read. */
-  private request(c: HttpConnection, head: RequestHead): void {
+  /** Answers a request, or remembers the answer until its body has been read; false when it must be held. */
+  private request(c: HttpConnection, head: RequestHead): bool {
+    const wire = this.wire;
+    const judge = this.judge;
+    let hi: u64 = 0;
+    let lo: u64 = 0;
+    const access = this.access;
+    if (access != null || this.options.knowsSource) {
+      hi = wire.sourceHi(c.handle);
+      lo = wire.sourceLo(c.handle);
+    }
+    let status: i32 = c.refusal;
+    let resource: Resource | null = null;
+    if (status == 0) {
+      status = judge.judge(head, hi, lo, wire.now(), wire.secure);
+      if (status == HOLD) return false;
+      resource = judge.resource;
+    }
     c.headOnly = head.method == Method.HEAD;
     c.http10 = head.has(HeadFlag.HTTP10);
     c.close = this.draining || head.has(HeadFlag.CLOSE);
-    const resource = head.method == Method.GET || head.method == Method.HEAD ? this.find(head) : null;
-    let status = 404;
-    if (head.method == Method.UNKNOWN) status = 501;
-    else if (head.method == Method.OTHER) status = 405;
-    else if (head.method == Method.OPTIONS) status = 204;
-    else if (resource != null) status = resource.status;
+    c.site = judge.site;
+    c.origin = judge.origin;
+    if (access != null) access.begin(head, hi, lo);
+    if (c.refusal != 0) {
+      this.refuse(c, status);
+      return true;
+    }
 
     const hasBody = head.has(HeadFlag.CHUNKED) || head.contentLength > 0;
-    if (!hasBody) return this.respond(c, status, resource, head);
-    if (head.contentLength > this.options.bodyBytes) {
-      return this.refuse(c, 413);
+    if (!hasBody) {
+      this.respond(c, status, resource, head);
+      return true;
     }
-    if (head.has(HeadFlag.EXPECT_CONTINUE)) {
-      // The final answer instead of 100: whether the body still comes is the client's choice, so the connection ends.
+    if (head.contentLength > this.options.bodyBytes) {
+      this.counters.bodiesTooLarge++;
+      this.refuse(c, 413);
+      return true;
+    }
+    if (head.has(HeadFlag.EXPECT_CONTINUE) || judge.made.length > 0) {
+      // The final answer instead of 100: whether the body still comes is the client's choice, so the connection ends. What a
+      // policy made for this request is not kept while a body comes either.
       c.close = true;
-      return this.respond(c, status, resource, head);
+      this.respond(c, status, resource, head);
+      return true;
     }
     c.state = HttpState.BODY;
     c.status = status;
     c.resource = changetype<usize>(resource);
+    if (access != null) c.line = access.save();
     c.chunked = head.has(HeadFlag.CHUNKED);
     c.bodyLeft = head.contentLength;
     c.chunks.init();
     this.patience(c, this.options.bodyTimeout_ns);
+    return true;
   }
 
-  /** The resource of a request's host and path. */
-  private find(head: RequestHead): Resource | null {
-    const site = this.sites.find(head.host, head.hostLength);
-    if (site == null) return null;
-    if (isPlainPath(head.path, head.pathLength) && head.pathLength > 0) return site.find(head.path, head.pathLength);
-    if (head.pathLength == 0) {
-      store<u8>(this.path, 0x2f); // RFC 9110, 4.2.3: an empty path is "/"
-      return site.find(this.path, 1);
+  // ---- requests whose credentials are being verified: their head stays in the stream and is read again
+
+  private hold(c: HttpConnection): void {
+    c.state = HttpState.HELD;
+    c.next = this.held;
+    this.held = c;
+  }
+
+  private unhold(c: HttpConnection): void {
+    let before = this.held;
+    if (before == c) {
+      this.held = c.next;
+      return;
     }
-    const length = normalisePath(head.path, head.pathLength, this.path);
-    return length < 0 ? null : site.find(this.path, length);
+    while (before != null && before.next != c) before = before.next;
+    if (before != null) before.next = c.next;
+  }
+
+  /** A verdict is there: each held request is judged again; those without one are held again. */
+  judged(): void {
+    let c = this.held;
+    this.held = null;
+    while (c != null) {
+      const next: HttpConnection | null = c.next;
+      c.state = HttpState.HEAD;
+      this.advance(c);
+      c = next;
+    }
   }
 
   /** Passes over a request's body; false when more of it must come. */
@@ -322,6 +412,10 @@ export class HttpServer {
 
   /** Ends the connection with an error: what follows on it cannot be told to be a request. */
   private refuse(c: HttpConnection, status: i32): void {
+    const counters = this.counters;
+    if (status == 431) counters.headsTooLarge++;
+    else if (status == 414) counters.targetsTooLong++;
+    this.judge.made.open(this.judge.made.start);
     c.close = true;
     c.headOnly = false;
     c.http10 = false;
@@ -337,13 +431,20 @@ export class HttpServer {
     w.open(this.out);
     let body: usize = 0;
     let length: u32 = 0;
+    const site = c.site != 0 ? this.sites.at(c.site) : null;
+    const policy = site != null ? site.policy : null;
+    let plain = false;
+    if (resource == null && policy != null) {
+      resource = policy.page(status);
+      head = null;
+    }
     if (resource == null) {
+      plain = status != 204;
       w.ascii(statusLine(status));
-      if (status == 405 || status == 204) w.ascii("Allow: GET, HEAD, OPTIONS\r\n");
-      if (status != 204) {
-        const phrase = statusPhrase(status);
+      if (plain) {
+        length = statusPhrase(status).length + 5;
         w.ascii("Content-Type: text/plain; charset=utf-8\r\nContent-Length: ");
-        w.decimal(phrase.length + 5);
+        w.decimal(length);
         w.ascii("\r\n");
       }
     } else {
@@ -379,23 +480,40 @@ export class HttpServer {
       } else {
         w.bytes(resource.head, resource.headLength);
       }
+      c.copied = resource.copied;
     }
+    if (status == 405 || status == 204) w.ascii("Allow: GET, HEAD, OPTIONS\r\n");
+    const made = this.judge.made;
+    if (made.length > 0) {
+      w.bytes(made.start, made.length);
+      made.open(made.start);
+    }
+    if (policy != null) policy.writeFields(w, c.origin);
     this.refreshDate();
     w.bytes(this.date.at, this.date.length);
     w.ascii(this.options.fields);
     if (c.close) w.ascii("Connection: close\r\n");
     else if (c.http10) w.ascii("Connection: keep-alive\r\n");
     w.ascii("\r\n");
-    if (resource == null && status != 204 && !c.headOnly) {
+    if (plain && !c.headOnly) {
       w.decimal(status);
       w.ascii(" ");
       w.ascii(statusPhrase(status));
       w.ascii("\n");
     }
     this.counters.response(status);
+    const sent = c.headOnly ? 0 : length;
+    const access = this.access;
+    if (access != null) {
+      if (c.line != 0) {
+        access.restore(c.line);
+        c.line = 0;
+      }
+      access.end(status, sent);
+    }
     c.state = HttpState.SENDING;
     c.sendAt = body;
-    c.sendLeft = c.headOnly ? 0 : length;
+    c.sendLeft = plain ? 0 : sent;
     // The pool of packet buffers is empty: half a head cannot be continued.
     if (this.wire.write(c.handle, w.start, w.length) != w.length) this.end(c);
   }
@@ -403,7 +521,9 @@ export class HttpServer {
   /** Queues what is left of a response; false when the stream takes no more now. */
   private send(c: HttpConnection): bool {
     if (c.sendLeft > 0) {
-      const taken = this.wire.writeStatic(c.handle, c.sendAt, c.sendLeft);
+      const taken = c.copied
+        ? this.wire.write(c.handle, c.sendAt, min(c.sendLeft, this.wire.room(c.handle, min(c.sendLeft, COPY_BYTES))))
+        : this.wire.writeStatic(c.handle, c.sendAt, c.sendLeft);
       c.sendAt += taken;
       c.sendLeft -= taken;
       if (c.sendLeft > 0) {
@@ -417,6 +537,7 @@ export class HttpServer {
       this.patience(c, LINGER_NS);
     } else {
       c.state = HttpState.HEAD;
+      c.site = 0;
       this.patience(c, this.options.idleTimeout_ns);
     }
     return true;

@@ -63,6 +63,12 @@ export class TcpWire extends Wire {
     if (c.has(Flag.FIN_QUEUED)) this.tcp.close(c);
     else this.tcp.abort(c);
   }
+  sourceHi(handle: usize): u64 {
+    return changetype<Connection>(handle).remoteHi;
+  }
+  sourceLo(handle: usize): u64 {
+    return changetype<Connection>(handle).remoteLo;
+  }
 }
 
 /** Finishes what the servers of a TCP, over TLS or not, have begun. */

@@ -24,6 +24,7 @@ export class TlsWire extends Wire {
   constructor(private readonly tcp: TcpModule) {
     super();
     this.layer = tlsLayer(tcp);
+    this.secure = true;
   }
 
   begin(): void {
@@ -104,6 +105,14 @@ export class TlsWire extends Wire {
   release(handle: usize): void {
     if (this.pendingOf == handle) this.pendingBytes = 0;
     this.layer.release(changetype<TlsSession>(handle));
+  }
+  sourceHi(handle: usize): u64 {
+    const c = changetype<TlsSession>(handle).tcp;
+    return c != null ? c.remoteHi : 0;
+  }
+  sourceLo(handle: usize): u64 {
+    const c = changetype<TlsSession>(handle).tcp;
+    return c != null ? c.remoteLo : 0;
   }
 }
 

@@ -11,6 +11,8 @@ export const enum WireEvent {
 }
 
 export abstract class Wire {
+  /** What passes is encrypted on its way. */
+  secure: bool = false;
   /** Monotonic time, ns. */
   abstract now(): i64;
   /** Received bytes that were not consumed. */
@@ -32,4 +34,7 @@ export abstract class Wire {
   abstract finish(handle: usize): void;
   /** Gives the stream up. What is queued is still sent if it was finished; else the peer sees a reset. No events any more. */
   abstract release(handle: usize): void;
+  /** The peer's address as a pair (IPv4 mapped). */
+  abstract sourceHi(handle: usize): u64;
+  abstract sourceLo(handle: usize): u64;
 }

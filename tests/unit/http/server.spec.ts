@@ -68,6 +68,12 @@ class TestWire extends Wire {
   release(handle: usize): void {
     this.released = true;
   }
+  sourceHi(handle: usize): u64 {
+    return 0;
+  }
+  sourceLo(handle: usize): u64 {
+    return 0xffff_0a00_0001;
+  }
 }
 
 const body = String.UTF8.encode("hello world");
@@ -85,10 +91,10 @@ function start(): void {
   options.bodyBytes = 100;
   options.connections = 2;
   const site = new Site(8);
-  const file = fileResource("www/a.txt", changetype<usize>(body), body.byteLength);
+  const file = fileResource("text/plain; charset=utf-8", changetype<usize>(body), body.byteLength);
   site.add("/a.txt", file);
   site.add("/", file);
-  site.add("/large", fileResource("large", changetype<usize>(large), large.byteLength));
+  site.add("/large", fileResource("application/octet-stream", changetype<usize>(large), large.byteLength));
   site.add("/d", redirectResource("/d e/"));
   const sites = new Sites();
   sites.add("*", site);
@@ -338,12 +344,21 @@ describe("the end of a connection", () => {
     expect(wire.released).toBe(true);
     expect(server!.counters.sendTimeouts).toBe(1);
   });
-  it("lets the next one in: the limit is on open connections", () => {
+  it("lets the next one in: the limit is on open connections, and those beyond it are told 503", () => {
     const second = server!.accept(1);
     expect(second != null).toBe(true);
-    expect(server!.accept(1) == null).toBe(true);
+    const third = server!.accept(1);
+    c = third;
+    expect(statuses(exchange(request("/a.txt")))).toBe("503");
+    expect(wire.finished).toBe(true);
     expect(server!.counters.connectionsRefused).toBe(1);
     server!.event(second!, WireEvent.GONE);
-    expect(server!.accept(1) != null).toBe(true);
+    c = server!.accept(1);
+    expect(statuses(exchange(request("/a.txt")))).toBe("200");
+    expect(server!.counters.connectionsRefused).toBe(1);
+  });
+  it("beyond the limit comes at once when very many are told so", () => {
+    for (let i = 0; i < 65; i++) expect(server!.accept(1) != null).toBe(true);
+    expect(server!.accept(1) == null).toBe(true);
   });
 });
