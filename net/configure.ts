@@ -10,6 +10,7 @@ import { attachCard } from "./card";
 import { DhcpClient } from "./dhcp/index";
 import { InterfaceSettings } from "./interfaces";
 import { formatAddress, isV4, parseAddress } from "./ip/address";
+import { Slaac } from "./ip/slaac";
 import { Interface } from "./link/interface";
 import { Stack } from "./stack";
 
@@ -27,7 +28,7 @@ export function configureMtu(stack: Stack, iface: Interface, mtu: u32): string {
 }
 
 /**
- * Adds an address of the configuration: a CIDR, or "dhcp", which starts a client.
+ * Adds an address of the configuration: a CIDR, "dhcp", which starts a client, or "slaac".
  * @returns empty, or what is wrong and what to write instead
  */
 export function configureAddress(iface: Interface, text: string): string {
@@ -36,8 +37,13 @@ export function configureAddress(iface: Interface, text: string): string {
     new DhcpClient(iface).start();
     return "";
   }
+  if (text == "slaac") {
+    new Slaac(iface).start();
+    return "";
+  }
   const parsed = parseAddress(text);
-  if (!parsed.ok) return '"' + text + '" is no address: write one with its prefix length, as "10.0.0.2/24", or "dhcp"';
+  if (!parsed.ok)
+    return '"' + text + '" is no address: write one with its prefix length, as "10.0.0.2/24", "dhcp" or "slaac"';
   if (parsed.prefix < 0)
     return (
       '"' +
@@ -63,12 +69,17 @@ export function configureAddress(iface: Interface, text: string): string {
   }
 }
 
-/** Takes an address of the configuration back: a CIDR, or "dhcp", whose lease is given back. */
+/** Takes an address of the configuration back: a CIDR, "dhcp", whose lease is given back, or "slaac". */
 export function removeAddress(iface: Interface, text: string): void {
   if (text == "dhcp") {
     const client = iface.dhcp;
     if (client != null) (client as DhcpClient).stop();
     iface.dhcp = null;
+    return;
+  }
+  if (text == "slaac") {
+    const v6 = iface.v6;
+    if (v6 != null && v6.routers != null) (v6.routers as Slaac).stop();
     return;
   }
   const parsed = parseAddress(text);
@@ -141,6 +152,8 @@ export function changeInterfaces(
     if (iface == null) continue;
     const found = find(before, next.name);
     const old = found != null ? found : new InterfaceSettings(next.name, next.card);
+    const router = stack.ip.router;
+    if (next.advertises != old.advertises && router != null) router.advertise(iface, next.advertises);
     if (next.mtu != old.mtu) report(next, configureMtu(stack, iface, next.mtu));
     for (let k = 0; k < old.gateways.length; k++)
       if (!next.gateways.includes(old.gateways[k])) removeGateway(iface, old.gateways[k]);

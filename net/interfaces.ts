@@ -23,6 +23,8 @@ export class InterfaceSettings {
   gateways: Array<string> = [];
   /** 0: what the card has. */
   mtu: u32 = 0;
+  /** Whether hosts on it are told that we are their router. */
+  advertises: bool = false;
   /** Name of the interface whose VLAN this is, and its id; empty and 0 for a card. */
   parent: string = "";
   vlan: u32 = 0;
@@ -52,8 +54,13 @@ class Taken {
 /**
  * Reads `interfaces` of the root; what is wrong with it goes to the root's problems.
  * @param cards the machine's cards, or null where there is no machine: then names and matches are not looked up
+ * @param forwards whether the machine is a router
  */
-export function readInterfaces(root: Section, cards: Array<Card> | null): Array<InterfaceSettings> {
+export function readInterfaces(
+  root: Section,
+  cards: Array<Card> | null,
+  forwards: bool = false,
+): Array<InterfaceSettings> {
   const settings = new Array<InterfaceSettings>();
   const node = root.get("interfaces");
   if (node == 0) {
@@ -77,7 +84,7 @@ export function readInterfaces(root: Section, cards: Array<Card> | null): Array<
       root.source.fail(child, "there are at most " + MAX_INTERFACES.toString() + " interfaces");
       break;
     }
-    const one = readInterface(new Section(root.source, child), document.key(child), cards, taken, macs);
+    const one = readInterface(new Section(root.source, child), document.key(child), cards, taken, macs, forwards);
     for (let i = 0; i < settings.length; i++) {
       if (one.card >= 0 && settings[i].card == one.card)
         root.source.fail(child, 'is the same card as "' + settings[i].name + '"');
@@ -95,6 +102,7 @@ function readInterface(
   cards: Array<Card> | null,
   taken: Array<Taken>,
   macs: Map<string, string>,
+  forwards: bool,
 ): InterfaceSettings {
   const isVlan = section.has("vlan");
   const settings = new InterfaceSettings(name, isVlan ? -1 : readCard(section, name, cards, macs));
@@ -113,7 +121,9 @@ function readInterface(
     settings.addresses.push("dhcp");
   }
   readGateways(section, settings);
-  section.notYet(["routerAdvertisement"]);
+  settings.advertises = section.flag("routerAdvertisement", false);
+  if (settings.advertises && !forwards)
+    section.source.fail(section.get("routerAdvertisement"), "this machine is no router: it sends nothing on");
   section.finish();
   return settings;
 }
@@ -223,7 +233,7 @@ function parseMac(text: string): i64 {
 
 function readAddresses(section: Section, settings: InterfaceSettings, taken: Array<Taken>): void {
   const source = section.source;
-  const wanted = 'an address with its prefix length, such as "10.0.0.2/24", or "dhcp"';
+  const wanted = 'an address with its prefix length, such as "10.0.0.2/24", "dhcp" or "slaac"';
   const nodes = section.list("address");
   if (nodes.length > MAX_ADDRESSES) {
     source.fail(nodes[MAX_ADDRESSES], "an interface has at most " + MAX_ADDRESSES.toString() + " addresses");
@@ -232,11 +242,11 @@ function readAddresses(section: Section, settings: InterfaceSettings, taken: Arr
   for (let i = 0; i < nodes.length; i++) {
     const text = source.text(nodes[i], wanted);
     if (text == null) continue;
-    if (text == "slaac" || text == "dhcpv6") {
+    if (text == "dhcpv6") {
       source.fail(nodes[i], '"' + text + '" is not in this version of the image');
       continue;
     }
-    if (text == "dhcp") {
+    if (text == "dhcp" || text == "slaac") {
       if (settings.addresses.includes(text)) source.wrong(nodes[i], "given once: it stands twice");
     } else {
       const address = parseAddress(text);

@@ -31,6 +31,8 @@ let interfaces: Array<Interface> = [];
  * configuration.
  */
 export abstract class NetworkPart {
+  /** Whether it makes the machine a router; known when it has read its keys. */
+  forwards: bool = false;
   /** Reads its keys; mistakes go to the section's problems. */
   abstract read(root: Section): void;
   /** On each core, before the interfaces come up. */
@@ -39,14 +41,12 @@ export abstract class NetworkPart {
 
 /** Makes the machine a router, where the configuration says `"forwarding": true`: packets for others are sent on. */
 export class Routing extends NetworkPart {
-  private on: bool = false;
-
   read(root: Section): void {
-    this.on = root.flag("forwarding", false);
+    this.forwards = root.flag("forwarding", false);
   }
 
   start(stack: Stack): void {
-    if (this.on) startForwarding(stack);
+    if (this.forwards) startForwarding(stack);
   }
 }
 
@@ -68,8 +68,12 @@ export function startNetwork(patience_ms: i64 = 10_000, parts: Array<NetworkPart
   const cards = openCards();
   const configuration = loadConfiguration(openBundles());
   const machine = readMachine(configuration.root);
-  const settings = readNetwork(configuration.root, machine, cards);
-  for (let i = 0; i < parts.length; i++) parts[i].read(configuration.root);
+  let forwards = false;
+  for (let i = 0; i < parts.length; i++) {
+    parts[i].read(configuration.root);
+    if (parts[i].forwards) forwards = true;
+  }
+  const settings = readNetwork(configuration.root, machine, cards, forwards);
   configuration.root.notYet(["management"]);
   configuration.root.finish();
   if (!configuration.valid) {

@@ -27,10 +27,16 @@ export class NetworkSettings {
 /**
  * Reads the network's keys of the root and what of `log` concerns it; mistakes go to the root's problems.
  * @param cards the machine's cards, or null where there is no machine
+ * @param forwards whether the machine is a router
  */
-export function readNetwork(root: Section, machine: MachineConfiguration, cards: Array<Card> | null): NetworkSettings {
+export function readNetwork(
+  root: Section,
+  machine: MachineConfiguration,
+  cards: Array<Card> | null,
+  forwards: bool = false,
+): NetworkSettings {
   const settings = new NetworkSettings();
-  settings.interfaces = readInterfaces(root, cards);
+  settings.interfaces = readInterfaces(root, cards, forwards);
   settings.routes = readRoutes(root, settings.interfaces);
   machine.log.notYet(["syslog"]);
   machine.log.finish();

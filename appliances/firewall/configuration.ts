@@ -39,7 +39,7 @@ export function readConfiguration(
 ): FirewallConfiguration {
   const root = configuration.root;
   const machine = readMachine(root);
-  const network = readNetwork(root, machine, cards);
+  const network = readNetwork(root, machine, cards, true);
   if (machine.cores > 1 && root.section("cores").has("count") && machine.cores < 64)
     root.source.fail(
       root.section("cores").get("count"),

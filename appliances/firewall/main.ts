@@ -11,7 +11,7 @@ import {
   print,
   printProblems,
 } from "../../runtime";
-import { Forwarder, Stack, startSettings, startStack, startTcp, Udp } from "../../net";
+import { Stack, startForwarding, startSettings, startStack, startTcp, Udp } from "../../net";
 import { Firewall, Reason, REASON_NAMES } from "../../net/filter";
 import { sleep } from "../../fibers";
 import { readConfiguration } from "./configuration";
@@ -39,10 +39,10 @@ export function main(): void {
   startTcp(stack);
   // What nobody listens to is answered with port unreachable.
   new Udp(stack);
+  startForwarding(stack);
   const interfaces = startSettings(stack, cards, settings.network);
   const firewall = new Firewall(stack, settings.firewall);
   stack.ip.filter = firewall;
-  stack.ip.router = new Forwarder(stack);
   let names = "";
   for (let i = 0; i < interfaces.length; i++) names += (i == 0 ? "" : ", ") + interfaces[i].name;
   const rules = settings.firewall.rules.length;

@@ -16,7 +16,7 @@ export function selectSource(v6: Ipv6Interface, hi: u64, lo: u64): Ipv6Address |
     if (a.lo == lo && a.hi == hi) return a;
     let score = min<i32>(<i32>clz<u64>(a.hi ^ hi), 64);
     if (labelOf(a.hi, a.lo) == label) score += 128;
-    if (!a.tentative) score += 256;
+    if (!a.tentative && !a.deprecated) score += 256;
     // An address of the link reaches nobody beyond it; any other is only second best on it.
     if ((a.hi >> 54 == 0x3fa) == local) score += 512;
     else if (!local) continue;

@@ -27,6 +27,7 @@ import {
   lowerTtl,
 } from "../wire/ipv4";
 import { tcpHeaderBytes } from "../wire/tcp";
+import { Advertiser } from "./advertiser";
 import { isLinkLocal, isV4Multicast, v4 } from "./address";
 import { carryOffload, GSO, segmentBytes } from "./carry";
 import { forward6, pass6 } from "./forward6";
@@ -149,6 +150,12 @@ export class Forwarder extends Router {
     if (path == null || (p.flags & LINK_GROUP) != 0) return false;
     pass6(stack, iface, p, path);
     return true;
+  }
+
+  advertise(iface: Interface, on: bool): void {
+    const advertiser = iface.enable6().advertiser;
+    if (on) new Advertiser(iface).start();
+    else if (advertiser != null) (advertiser as Advertiser).stop();
   }
 
   forward6(stack: Stack, iface: Interface, p: Packet, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64): void {

@@ -21,6 +21,8 @@ export abstract class Router {
   abstract forward4(stack: Stack, iface: Interface, p: Packet): void;
   /** As `quick4`, for IPv6: with the packet's addresses, those of the link with the interface's number (wire/ipv6.ts). */
   abstract quick6(stack: Stack, iface: Interface, p: Packet, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64): bool;
+  /** Tells hosts on an interface that we are their router (RFC 4861, 6.2), or does so no longer. */
+  abstract advertise(iface: Interface, on: bool): void;
   /** As `forward4`, for IPv6. */
   abstract forward6(stack: Stack, iface: Interface, p: Packet, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64): void;
 }

@@ -8,7 +8,7 @@
 // 3. The address of the link hides the hardware address: fe80:: and a keyed hash of it (RFC 7217; nothing random survives a
 //    boot here, so the key is fixed and the hardware address is its only secret).
 
-import { Errno, sipHash, Timer } from "../../runtime";
+import { Errno, Packet, sipHash, Timer } from "../../runtime";
 import { Interface, InterfaceAddress } from "../link/interface";
 import { announce6, solicit, SOLICITED_NODE_LO } from "../link/ndp";
 import { NoticeKind } from "../notice";
@@ -24,9 +24,22 @@ const DEFEND_NS: i64 = 10_000_000_000;
 const LINK_HI: u64 = 0xfe80000000000000;
 const MAX_ADDRESSES: i32 = 64;
 
+/** Takes what routers say to hosts: net/ip/slaac.ts. */
+export abstract class RouterMessages {
+  /** An advertisement or redirect from a router's address of the link, well-formed, in one piece; `l4` is at it. Owns it. */
+  abstract input(p: Packet): void;
+}
+
+/** Hears that a host asks for routers: net/ip/advertiser.ts. */
+export abstract class RouterSolicitations {
+  abstract solicited(): void;
+}
+
 export class Ipv6Address {
   /** Not known yet to be ours alone. */
   tentative: bool = true;
+  /** To be used no longer for what is new (RFC 4862, 5.5.4). */
+  deprecated: bool = false;
   /** Somebody else has it. */
   lost: bool = false;
   mac: u64 = 0;
@@ -50,6 +63,9 @@ class Context {
 export class Ipv6Interface {
   readonly mld: Mld;
   readonly addresses: Array<Ipv6Address> = [];
+  /** Who listens to routers, and to hosts that ask for one; null: nobody. */
+  routers: RouterMessages | null = null;
+  advertiser: RouterSolicitations | null = null;
   private readonly timer: Timer;
 
   constructor(private readonly iface: Interface) {

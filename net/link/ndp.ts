@@ -8,12 +8,14 @@
 
 import { allocPacket, Packet } from "../../runtime";
 import { checksumIcmp6 } from "../ip/icmpv6";
+import { Ipv6Interface } from "../ip/ipv6-interface";
 import { Stack } from "../stack";
 import { EtherType, isGroupMac, MAC_BROADCAST } from "../wire/ethernet";
 import { icmp6Rest, Icmp6Type, icmp6Type } from "../wire/icmpv6";
 import { Protocol } from "../wire/ipv4";
 import { emitIpv6, IPV6_BYTES, loadHi, loadLo, zoned } from "../wire/ipv6";
 import { checkNdOptions, emitNd, ND_BYTES, ND_TARGET, NdFlag, ndMac, NdOption } from "../wire/ndp";
+import { isRouterMessage, RS_BYTES } from "../wire/ra";
 import { linkOutput } from "./ethernet";
 import { Interface } from "./interface";
 
@@ -34,7 +36,7 @@ export function ndpInput(
   const counters = stack.counters;
   const v6 = iface.v6;
   const l4: u32 = p.l4;
-  if (v6 == null || p.totalLen < l4 + ND_BYTES || !p.pull(p.totalLen)) {
+  if (v6 == null || !p.pull(p.totalLen)) {
     counters.ndInErrors++;
     p.free();
     return;
@@ -42,8 +44,11 @@ export function ndpInput(
   const at = p.data + l4;
   const type = icmp6Type(at);
   if (type != Icmp6Type.NEIGHBOUR_SOLICITATION && type != Icmp6Type.NEIGHBOUR_ADVERTISEMENT) {
-    // Routers are given by the configuration: what claims to be one is nobody's.
-    counters.ndInIgnored++;
+    fromRouter(stack, v6, p, type, srcHi, srcLo);
+    return;
+  }
+  if (p.totalLen < l4 + ND_BYTES) {
+    counters.ndInErrors++;
     p.free();
     return;
   }
@@ -91,6 +96,32 @@ export function ndpInput(
   // An address that may still turn out to be taken overrides nobody's entry (RFC 4429, 3.3).
   const answer = (<u32>NdFlag.SOLICITED) | (own.tentative ? 0 : <u32>NdFlag.OVERRIDE);
   advertise(stack, iface, hi, lo, srcHi, srcLo, known, answer);
+}
+
+// What concerns routers: it goes to who listens, where the configuration wants that. Owns the packet.
+function fromRouter(stack: Stack, v6: Ipv6Interface, p: Packet, type: u32, srcHi: u64, srcLo: u64): void {
+  const at = p.data + p.l4;
+  const bytes = p.len - p.l4;
+  if (type == Icmp6Type.ROUTER_SOLICITATION) {
+    const advertiser = v6.advertiser;
+    const nobody = (srcHi | srcLo) == 0;
+    const valid = bytes >= RS_BYTES && checkNdOptions(at + RS_BYTES, bytes - RS_BYTES);
+    // Who has no address yet names none of the link either (RFC 4861, 6.1.1).
+    if (!valid || (nobody && ndMac(at + RS_BYTES, bytes - RS_BYTES, NdOption.SOURCE_MAC) != 0))
+      stack.counters.ndInErrors++;
+    else if (advertiser != null) advertiser.solicited();
+    else stack.counters.ndInIgnored++;
+    p.free();
+    return;
+  }
+  const routers = v6.routers;
+  if (routers != null && isRouterMessage(at, bytes, srcHi)) {
+    routers.input(p);
+    return;
+  }
+  if (routers != null) stack.counters.ndInErrors++;
+  else stack.counters.ndInIgnored++;
+  p.free();
 }
 
 /** Says that an address is ours. */

@@ -130,6 +130,11 @@ export class Network {
     await host.must("ip", ["link", "set", name, "up"]);
   }
 
+  /** The process that holds the namespace. */
+  get pid(): number {
+    return this.holder.pid!;
+  }
+
   /** Starts a program in the namespace. */
   start(command: string, args: string[] = []): Running {
     // setpriv: the program dies with this process, even when that is killed.
