@@ -1,14 +1,32 @@
 // HTTPS of the HTTP server: one server over TLS for each set of certificates and response fields that is listened with. Only
 // the image with TLS has this file.
 
-import { Configuration, log, LogLevel } from "../../runtime";
+import { Configuration, log, LogLevel, tlsMemory, TlsMemory } from "../../runtime";
 import { HttpServer, listenTls, TlsWire } from "../../net/http";
 import { Stack, TcpModule } from "../../net";
-import { serverContext, startTickets } from "../../net/tls";
+import { serverContext, startTickets, tlsLayer } from "../../net/tls";
 import { HttpServerSettings } from "./configuration";
 
 /** What is agreed on with ALPN. */
 const PROTOCOLS: Array<string> = ["http/1.1"];
+
+let reporting: TcpModule | null = null;
+
+/** What TLS has done and costs on this core. */
+export function tlsReport(): string {
+  const layer = tlsLayer(reporting!);
+  return (
+    "tls: sessions " +
+    layer.open.toString() +
+    ", " +
+    layer.counters.toString() +
+    ", heap " +
+    (tlsMemory(TlsMemory.USED) >> 10).toString() +
+    " of " +
+    (tlsMemory(TlsMemory.TAKEN) >> 10).toString() +
+    " KiB"
+  );
+}
 
 /** Listens where TLS is configured, and adds the servers to `servers`; what is wrong goes to the configuration's problems. */
 export function startHttps(
@@ -19,6 +37,7 @@ export function startHttps(
   servers: Array<HttpServer>,
 ): void {
   const source = configuration.root.source;
+  reporting = tcp;
   startTickets(settings.tls, source);
   for (let i = 0; i < settings.http.listen.length; i++) {
     const one = settings.http.listen[i];

@@ -14,7 +14,7 @@ import {
   printProblems,
 } from "../../runtime";
 import { HttpDrainer, HttpServer, listenTcp, TcpWire } from "../../net/http";
-import { startHttps } from "./https";
+import { startHttps, tlsReport } from "./https";
 import { DhcpClient, drainOnShutdown, formatHost, Interface, startSettings, startStack, startTcp } from "../../net";
 import { sleep } from "../../fibers";
 import { Listen, readConfiguration } from "./configuration";
@@ -97,6 +97,7 @@ function report(servers: Array<HttpServer>): void {
     sleep(REPORT_MS);
     let text = "";
     for (let i = 0; i < servers.length; i++) text += (i == 0 ? "" : "; https: ") + servers[i].counters.toString();
+    if (isDefined(HEDDLE_TLS)) text += "; " + tlsReport();
     if (text != last) log(LogLevel.DEBUG, "http: " + text);
     last = text;
   }
