@@ -26,7 +26,7 @@
 import { allocPacket, Packet, PacketQueue, Timer } from "../../runtime";
 import { v4, v4Mask } from "../ip/address";
 import { V4_ALL } from "../ip/ip";
-import { newRoute, Route, RouteOption } from "../ip/route";
+import { newRoute, Route, RouteKind, RouteOption } from "../ip/route";
 import { sendArp } from "../link/arp";
 import { DhcpPort, Interface } from "../link/interface";
 import { Notice, NoticeKind } from "../notice";
@@ -35,8 +35,10 @@ import { checkDatagram, emitDatagram, UdpCheck } from "../udp/udp";
 import { ArpOp } from "../wire/arp";
 import {
   DHCP_CLIENT_PORT,
+  DHCP_MESSAGE_BYTES,
   DHCP_SERVER_PORT,
   DhcpMessage,
+  DhcpRoute,
   DhcpType,
   emitDhcp,
   MAX_MESSAGE_BYTES,
@@ -75,6 +77,9 @@ const RENEW_MIN_S: i64 = 60;
 const INFINITE: u32 = 0xffffffff;
 /** Unanswered discovers after which people are told. */
 const SILENT_TRIES: u32 = 3;
+/** Routes taken of a lease, and their metric: behind those of the configuration. */
+const MAX_ROUTES: i32 = 16;
+const METRIC: u32 = 512;
 /** Messages that may wait to be worked on. */
 const QUEUE: u32 = 8;
 
@@ -98,6 +103,16 @@ class DhcpTimers {
 export type DhcpHandler = (client: DhcpClient, bound: bool) => void;
 function nobody(client: DhcpClient, bound: bool): void {}
 
+class LeasedRoute {
+  constructor(
+    readonly destination: u32,
+    /** Prefix length as pair bits. */
+    readonly bits: u32,
+    /** 0: on the link. */
+    readonly router: u32,
+  ) {}
+}
+
 export class DhcpClient extends DhcpPort {
   state: DhcpState = DhcpState.INIT;
   onChange: DhcpHandler = nobody;
@@ -109,6 +124,8 @@ export class DhcpClient extends DhcpPort {
   readonly dns: StaticArray<u32> = new StaticArray<u32>(3);
   readonly ntp: StaticArray<u32> = new StaticArray<u32>(3);
   lease_s: u32 = 0;
+  /** Routes of the lease besides the default (RFC 3442). */
+  private routes: Array<LeasedRoute> = [];
 
   private readonly stack: Stack;
   private readonly timers: DhcpTimers;
@@ -140,7 +157,7 @@ export class DhcpClient extends DhcpPort {
     timers.work.init(onWork, at);
     timers.state.init(onState, at);
     this.timers = timers;
-    this.message = changetype<DhcpMessage>(heap.alloc(offsetof<DhcpMessage>()));
+    this.message = changetype<DhcpMessage>(heap.alloc(DHCP_MESSAGE_BYTES));
     this.route = newRoute();
     iface.dhcp = this;
   }
@@ -378,10 +395,11 @@ export class DhcpClient extends DhcpPort {
   }
 
   private take(m: DhcpMessage): void {
+    this.routes = [];
     this.address = m.yiaddr;
     this.server = m.server;
     this.bits = 96 + <u32>popcnt<u32>(m.mask);
-    const router = m.router;
+    const router = m.routes_bytes > 0 ? this.takeRoutes(m) : m.router;
     // A gateway that is not on the link cannot be used.
     this.router = router != m.yiaddr && ((router ^ m.yiaddr) & m.mask) == 0 ? router : 0;
     this.mtu = m.mtu;
@@ -407,6 +425,21 @@ export class DhcpClient extends DhcpPort {
     this.expiry_ns = infinite ? i64.MAX_VALUE : from + lease * SECOND_NS;
   }
 
+  // The routes of the lease, except the default, whose router is given. With them the router of the lease does not count (RFC 3442).
+  private takeRoutes(m: DhcpMessage): u32 {
+    const route = changetype<DhcpRoute>(memory.data(sizeof<u32>() * 4, 4));
+    route.at = 0;
+    let router: u32 = 0;
+    while (route.next(m)) {
+      const via = route.router;
+      const reachable = via == 0 || ((via ^ m.yiaddr) & m.mask) == 0;
+      if (route.bits == 0) router = via;
+      else if (reachable && via != m.yiaddr && this.routes.length < MAX_ROUTES)
+        this.routes.push(new LeasedRoute(route.destination, 96 + route.bits, via));
+    }
+    return router;
+  }
+
   private bind(): void {
     this.state = DhcpState.BOUND;
     this.toldSilent = false;
@@ -423,6 +456,19 @@ export class DhcpClient extends DhcpPort {
     iface.mtu = this.mtu >= 576 ? min(this.mtu, this.cardMtu) : this.cardMtu;
     iface.addAddress(0, v4(this.address), this.bits, true);
     if (this.router != 0) iface.addGateway(0, v4(this.router));
+    this.changeRoutes(this.routes, true);
+  }
+
+  private changeRoutes(routes: Array<LeasedRoute>, add: bool): void {
+    const ip = this.stack.ip;
+    const index = this.iface.index;
+    for (let i = 0; i < routes.length; i++) {
+      const r = routes[i];
+      const to = v4(r.destination);
+      const hop: u64 = r.router != 0 ? v4(r.router) : 0;
+      if (add) ip.addRoute(0, to, r.bits, RouteKind.UNICAST, index, 0, hop, 0, 0, METRIC);
+      else ip.removeRoute(0, to, r.bits, RouteKind.UNICAST, index, 0, 0, 0, 0, 0, 0, hop);
+    }
   }
 
   private tellServers(): void {
@@ -441,7 +487,10 @@ export class DhcpClient extends DhcpPort {
     const bits = this.bits;
     const router = this.router;
     const mtu = this.mtu;
+    const routes = this.routes;
+    this.changeRoutes(routes, false);
     this.take(m);
+    this.changeRoutes(this.routes, true);
     if (bits != this.bits || router != this.router || mtu != this.mtu) {
       this.unconfigure(router);
       this.configure();
@@ -455,6 +504,7 @@ export class DhcpClient extends DhcpPort {
 
   private unconfigure(router: u32): void {
     if (router != 0) this.iface.removeGateway(0, v4(router));
+    this.changeRoutes(this.routes, false);
     this.iface.nameServers.length = 0;
     this.iface.timeServers.length = 0;
     this.iface.removeAddress(0, v4(this.address));

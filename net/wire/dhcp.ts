@@ -56,6 +56,7 @@ const enum Option {
   T1 = 58,
   T2 = 59,
   CLIENT_ID = 61,
+  ROUTES = 121,
   END = 255,
 }
 
@@ -80,6 +81,42 @@ export class DhcpMessage {
   ntp0: u32;
   ntp1: u32;
   ntp2: u32;
+  /** Bytes of the option with routes (RFC 3442), which follow this. */
+  routes_bytes: u32;
+
+  get routes(): usize {
+    return changetype<usize>(this) + offsetof<DhcpMessage>();
+  }
+}
+
+/** Bytes of routes that are taken, and room for a message with them. */
+const MAX_ROUTE_BYTES: u32 = 144;
+export const DHCP_MESSAGE_BYTES: usize = offsetof<DhcpMessage>() + MAX_ROUTE_BYTES;
+
+/** Reads the routes of a message one after the other: `at` begins at 0. */
+@unmanaged
+export class DhcpRoute {
+  at: u32;
+  bits: u32;
+  destination: u32;
+  router: u32;
+
+  /** Goes to the next; false behind the last, and where one is malformed. */
+  next(m: DhcpMessage): bool {
+    const left = m.routes_bytes - this.at;
+    if (left == 0) return false;
+    const at = m.routes + this.at;
+    const bits: u32 = load<u8>(at);
+    const significant = (bits + 7) >> 3;
+    if (bits > 32 || left < 5 + significant) return false;
+    let destination: u32 = 0;
+    for (let i: u32 = 0; i < significant; i++) destination |= (<u32>load<u8>(at + 1 + i)) << (24 - 8 * i);
+    this.bits = bits;
+    this.destination = bits == 0 ? 0 : destination & (u32.MAX_VALUE << (32 - bits));
+    this.router = word(at + 1 + significant);
+    this.at += 5 + significant;
+    return true;
+  }
 }
 
 /**
@@ -155,6 +192,12 @@ function parseOptions(at: usize, bytes: u32, out: DhcpMessage): u32 {
           if (length >= 12) out.ntp2 = word(value + 8);
         }
         break;
+      case Option.ROUTES:
+        // One that comes in parts is the parts put together (RFC 3396).
+        if (out.routes_bytes + length > MAX_ROUTE_BYTES) break;
+        memory.copy(out.routes + out.routes_bytes, value, length);
+        out.routes_bytes += length;
+        break;
     }
   }
   return overload;
@@ -209,15 +252,17 @@ export function emitDhcp(
     store<u16>(o, bswap<u16>(<u16>min<u32>(mtu, 1500)), 2);
     o += 4;
     store<u8>(o, Option.PARAMETERS);
-    store<u8>(o, 7, 1);
-    store<u8>(o, Option.MASK, 2);
-    store<u8>(o, Option.ROUTER, 3);
-    store<u8>(o, Option.DNS, 4);
-    store<u8>(o, Option.NTP, 5);
-    store<u8>(o, Option.MTU, 6);
-    store<u8>(o, Option.T1, 7);
-    store<u8>(o, Option.T2, 8);
-    o += 9;
+    store<u8>(o, 8, 1);
+    // Before the router: RFC 3442.
+    store<u8>(o, Option.ROUTES, 2);
+    store<u8>(o, Option.MASK, 3);
+    store<u8>(o, Option.ROUTER, 4);
+    store<u8>(o, Option.DNS, 5);
+    store<u8>(o, Option.NTP, 6);
+    store<u8>(o, Option.MTU, 7);
+    store<u8>(o, Option.T1, 8);
+    store<u8>(o, Option.T2, 9);
+    o += 10;
   }
   store<u8>(o++, Option.END);
   return max<u32>(<u32>(o - at), MIN_MESSAGE_BYTES);

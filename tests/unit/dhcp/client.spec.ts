@@ -13,6 +13,8 @@ class Server {
   declines: i32 = 0;
   refuse: bool = false;
   silent: bool = false;
+  /** An option 121, whole. */
+  routes: StaticArray<u8> = [];
   constructor(
     readonly udp: Udp,
     readonly lease_s: u32,
@@ -41,6 +43,8 @@ class Server {
       at = option(at, 1, 0xffffff00);
       at = option(at, 3, 0x0a000002);
       at = option(at, 51, this.lease_s);
+      memory.copy(at, changetype<usize>(this.routes), this.routes.length);
+      at += this.routes.length;
       store<u8>(at, 255);
       this.udp.sendBytes(this.socket, buffer, <u32>(at + 1 - buffer), 0, 0xffffffffffff, 68);
     }
@@ -122,6 +126,28 @@ describe("the DHCP client", () => {
     net.server.silent = false;
     net.run(70 * SECOND);
     expect(net.dhcp.state).toBe(DhcpState.BOUND);
+  });
+  it("takes the routes of a lease instead of its router, and gives them back (RFC 3442)", () => {
+    const net = new Net(6, 600, 0);
+    // 10.7.0.0/16 by 10.0.0.3; 10.8.0.0/15 on the link; the default by 10.0.0.4; one by a router that is not on the link; cut off.
+    net.server.routes = [
+      121, 34, 16, 10, 7, 10, 0, 0, 3, 15, 10, 8, 0, 0, 0, 0, 0, 10, 0, 0, 4, 24, 10, 9, 9, 192, 0, 2, 1, 8, 11, 10, 0,
+      0, 5, 40,
+    ];
+    net.run(SECOND);
+    const table = net.client.ip.table;
+    expect(table.lookup(0, 0xffff0a070001)!.hopLo).toBe(0xffff0a000003);
+    expect(table.lookup(0, 0xffff0a090001)!.hopLo).toBe(0, "on the link");
+    expect(table.lookup(0, 0xffff08080808)!.hopLo).toBe(0xffff0a000004);
+    expect(table.lookup(0, 0xffff0a090901)!.hopLo).toBe(0);
+    const routes = table.count;
+    net.run(310 * SECOND);
+    expect(net.server.requests).toBe(2);
+    expect(table.count).toBe(routes, "the same after a renewal");
+    net.server.routes = [];
+    net.run(310 * SECOND);
+    expect(table.lookup(0, 0xffff0a070001)!.hopLo).toBe(0xffff0a000002);
+    expect(table.count).toBe(routes - 3);
   });
   it("lets go at a refusal", () => {
     const net = new Net(3, 600, 0);

@@ -13,7 +13,7 @@ import {
   rewriteIpv4,
 } from "../../../net/wire/ipv4";
 import { icmpIsError } from "../../../net/wire/icmp";
-import { DhcpMessage, DhcpType, emitDhcp, parseDhcp } from "../../../net/wire/dhcp";
+import { DHCP_MESSAGE_BYTES, DhcpMessage, DhcpType, emitDhcp, parseDhcp } from "../../../net/wire/dhcp";
 import { Dice } from "../../sim/link";
 
 const buffer: usize = heap.alloc(4096);
@@ -155,7 +155,7 @@ describe("ICMP types", () => {
 });
 
 const MAC: u64 = 0x525400000001;
-const out = changetype<DhcpMessage>(heap.alloc(offsetof<DhcpMessage>()));
+const out = changetype<DhcpMessage>(heap.alloc(DHCP_MESSAGE_BYTES));
 
 // A client's message turned into a server's, with the options given as bytes behind it.
 function reply(options: StaticArray<u8>): u32 {
