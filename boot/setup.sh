@@ -42,7 +42,8 @@ fi
 needed="clang:clang ld.lld:lld llvm-objcopy:llvm qemu-system-x86_64:qemu-system-x86 ip:iproute2"
 if [ "${1-}" = --test ]; then
   needed="$needed qemu-img:qemu-utils bochs:bochs valgrind:valgrind gdb:gdb chromium:chromium tcpdump:tcpdump
-    dnsmasq:dnsmasq-base nmap:nmap traceroute:traceroute curl:curl ping:iputils-ping setpriv:util-linux"
+    dnsmasq:dnsmasq-base nmap:nmap traceroute:traceroute curl:curl ping:iputils-ping setpriv:util-linux
+    wget:wget python3:python3 wrk:wrk nginx:nginx ab:apache2-utils siege:siege slowhttptest:slowhttptest"
 fi
 if [ "${1-}" = --tls ]; then needed="$needed llvm-ar:llvm g++:g++"; fi
 missing=

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { packUstar, readFolder } from "../toolchain/ustar.ts";
+import { withVariants } from "../toolchain/web.ts";
 import { Problem } from "./problem.ts";
 
 /** A bundle's first bytes say what it is: a ustar archive has its magic at 257. */
@@ -19,7 +20,7 @@ export function readBundle(path: string, strict = true): Buffer {
     if (!existsSync(config)) throw new Problem(`--config ${path}: this folder has no config.json`);
     if (strict) checkJson(config, readFileSync(config, "utf8"));
     try {
-      return packUstar(readFolder(path, ""));
+      return packUstar(withVariants(readFolder(path, "")));
     } catch (error) {
       throw new Problem(`--config ${path}: ${(error as Error).message}`);
     }

@@ -11,6 +11,7 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { packUstar, readFolder } from "../toolchain/ustar.ts";
+import { withVariants } from "../toolchain/web.ts";
 import { configOf } from "./bundle.ts";
 import { announcer } from "./commands/run.ts";
 import type { Forward } from "./ports.ts";
@@ -123,7 +124,7 @@ function withAddress(options: HostedOptions): Buffer {
     parsed.interfaces = { ...interfaces, eth0: { address: `${GUEST.address}/${GUEST.prefix}`, gateway: GUEST.host } };
   const json = Buffer.from(JSON.stringify(parsed));
   if (!config || !statSync(config).isDirectory()) return json;
-  const entries = readFolder(config, "").map((entry) =>
+  const entries = withVariants(readFolder(config, "")).map((entry) =>
     entry.name === "config.json" ? { ...entry, data: json } : entry,
   );
   return packUstar(entries);

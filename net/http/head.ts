@@ -81,6 +81,9 @@ export function newRequestHead(): RequestHead {
   return head;
 }
 
+/** Bytes of empty lines that may precede a request line. */
+const EMPTY_BYTES: usize = 16;
+
 /** More bytes are needed. */
 export const INCOMPLETE: i32 = 0;
 
@@ -96,7 +99,7 @@ export function parseHead(at: usize, length: u32, limits: HeadLimits, head: Requ
   // RFC 9112, 2.2: an empty line before the request line is ignored (some clients end a body with one).
   while (p < end && load<u8>(p) == 0x0d) {
     if (p + 1 == end) return short(length, limits, -431);
-    if (load<u8>(p, 1) != 0x0a) return -400;
+    if (load<u8>(p, 1) != 0x0a || p - at == EMPTY_BYTES) return -400;
     p += 2;
   }
   const next = parseRequestLine(p, end, limits, head);
