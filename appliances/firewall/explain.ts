@@ -5,7 +5,7 @@
 //   icmp 10.0.0.5 -> 1.2.3.4 type 8 in lan          gre 10.0.0.5 -> 1.2.3.4 in lan         ... in self
 
 import { closest, Packet, quote } from "../../runtime";
-import { interfaceNamed, isV4, NetDevice, parseAddress, Stack, Limits } from "../../net";
+import { changeRoutes, interfaceNamed, isV4, NetDevice, parseAddress, Stack, Limits } from "../../net";
 import {
   compilePolicy,
   Firewall,
@@ -52,6 +52,7 @@ function buildStack(configuration: FirewallConfiguration): Stack {
       }
     }
   }
+  changeRoutes(stack, [], configuration.network.routes);
   return stack;
 }
 

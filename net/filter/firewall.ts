@@ -84,6 +84,9 @@ export class Firewall extends PacketFilter {
   private pending: Packet | null = null;
   private rule: u32 = NO_RULE;
   private hairpin: NatSpec | null = null;
+  /** `Ip.generation` and the interfaces' first addresses when they were looked at last. */
+  private addressGeneration: u32 = 0;
+  private readonly addresses: StaticArray<u64> = new StaticArray<u64>(256);
   /** What is being sent is our own answer to a packet that was refused. */
   private answering: bool = false;
   private readonly bogons: usize;
@@ -126,6 +129,7 @@ export class Firewall extends PacketFilter {
   preRoute(stack: Stack, from: Interface, p: Packet): bool {
     const key = this.key;
     this.pending = null;
+    if (stack.ip.generation != this.addressGeneration) this.lookAtAddresses();
     const wrong = readKey(key, p, from.index, true);
     if (wrong != Reason.NONE) return this.drop(p, wrong);
     p.l4 = <u16>key.l4;
@@ -502,6 +506,7 @@ export class Firewall extends PacketFilter {
     } else {
       const spec = this.nat.source(this.stack, key, to.index);
       if (spec == null || spec.type == NatType.NONE) return true;
+      if (spec.type == NatType.MASQUERADE) draft.status |= <u32>Status.MASQUERADED;
       lo = externalOf(spec, to, key);
       hi = externalHi;
       if ((hi | lo) == 0) return this.drop(p, Reason.NO_PORT);
@@ -559,6 +564,32 @@ export class Firewall extends PacketFilter {
     if (draft.mapping != 0) this.mappings.release(changetype<Mapping>(draft.mapping));
     draft.mapping = 0;
     return this.drop(p, reason);
+  }
+
+  // ---- new addresses
+
+  // Ends what was masqueraded behind an address that its interface no longer has: the replies could not find back.
+  private lookAtAddresses(): void {
+    this.addressGeneration = this.stack.ip.generation;
+    const interfaces = this.stack.interfaces;
+    for (let i = 0, n = min(interfaces.length, this.addresses.length); i < n; i++) {
+      const now = unchecked(interfaces[i]).firstV4;
+      const before = unchecked(this.addresses[i]);
+      if (now == before) continue;
+      unchecked((this.addresses[i] = now));
+      if (before != 0) this.endMasqueraded(before);
+    }
+  }
+
+  private endMasqueraded(lo: u64): void {
+    for (let ring: u32 = 0; ring < this.table.rings; ring++) {
+      let flow = this.table.firstFrom(ring);
+      while (flow != null) {
+        const next: Flow | null = flow.wheelNext;
+        if (flow.has(Status.MASQUERADED) && flow.half(REPLY).dstLo == lo) this.table.remove(flow);
+        flow = next;
+      }
+    }
   }
 
   // ---- new policies

@@ -77,6 +77,8 @@ export const enum Status {
   LOCAL = 16,
   /** Let through by a port forward, not by a rule. */
   FORWARDED_PORT = 32,
+  /** Its external address is one that an interface has for now. */
+  MASQUERADED = 64,
 }
 
 

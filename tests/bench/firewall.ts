@@ -48,8 +48,7 @@ async function measure(
     args.push("-plugin", `${cProgram("count.c", { shared: true })},out=${counts}`);
     const guest = network.start("taskset", ["-c", "1", "qemu-system-x86_64", ...args]);
     await guest.until(ready, 120_000);
-    const reached = ["-c", "3", "-i", "0.1", "-W", "5", SERVER];
-    await client.must("ping", reached);
+    await client.must("ping", ["-c", "3", "-W", "5", SERVER]);
     return {
       figures: await figuresOf(network, client, server, counts),
       command: args.join(" ").replaceAll(folder, ""),
@@ -77,7 +76,7 @@ async function figuresOf(network: Network, client: Host, server: Host, counts: s
       await client.must("taskset", ["-c", "0", flows, ...args], 60_000);
       await sink.until(/received [1-9]/, 30_000);
       const forwarded = (await sent()) - first;
-      if (forwarded < count / 20) throw new Error(`${forwarded} of ${count} packets came through`);
+      if (forwarded < 500) throw new Error(`${forwarded} of ${count} packets came through`);
       values.push((instructions(counts).all - before) / forwarded);
     }
     return median(values);
@@ -126,7 +125,7 @@ async function heddle(rules: number) {
 }
 
 const NAT = `table ip nat {
-  chain out { type nat hook postrouting priority 100; oifname "eth0" masquerade; }
+  chain out { type nat hook postrouting priority 100; oifname "wan" masquerade; }
 }
 `;
 
@@ -135,7 +134,7 @@ const ruleset = (rules: string, more = "") => `${NAT}table ip filter {
 ${more}  chain forward {
     type filter hook forward priority 0; policy drop;
     ct state established,related accept
-${rules}    iifname "eth1" oifname "eth0" accept
+${rules}    iifname "lan" oifname "wan" accept
   }
 }
 `;
@@ -146,7 +145,7 @@ const linear = (count: number) =>
   ).join("");
 const set = (count: number) =>
   `  set bad { type ipv4_addr; elements = { ${Array.from({ length: count }, (_, i) => `10.${100 + (i >> 8)}.${i & 255}.7`).join(", ")} } }\n`;
-const flowtable = `  flowtable fast { hook ingress priority 0; devices = { eth0, eth1 }; }\n`;
+const flowtable = `  flowtable fast { hook ingress priority 0; devices = { wan, lan }; }\n`;
 
 async function linux(rules: string) {
   const system = await debian(console.log);
@@ -162,8 +161,13 @@ async function linux(rules: string) {
       "nf_flow_table",
       "nft_flow_offload",
     ],
-    start: `ip addr add 203.0.113.2/24 dev eth0\nip addr add 10.0.0.1/24 dev eth1\nip link set eth0 up\nip link set eth1 up
-echo 1 > /proc/sys/net/ipv4/ip_forward\nnft -f /rules || echo no rules\necho ready\n`,
+    // The kernel may find the cards in another order than the machine was given them.
+    start: `for card in 00:wan 01:lan; do
+  found=$(grep -l "52:54:00:68:64:\${card%:*}" /sys/class/net/*/address | cut -d/ -f5)
+  ip link set "$found" name "\${card#*:}"
+done
+ip addr add 203.0.113.2/24 dev wan\nip addr add 10.0.0.1/24 dev lan\nip link set wan up\nip link set lan up
+echo 1 > /proc/sys/net/ipv4/ip_forward\nnft -f /rules && echo ready\n`,
     files: { rules },
   });
   return measure(async (folder) => {

@@ -18,6 +18,7 @@ describe("heddle explain", () => {
     ]);
     assert.equal((await ask("tcp 10.0.0.5:1234 -> 9.9.9.9:25 in lan")).at(-1), 'reject: rule 1 "no-smtp"');
     assert.equal((await ask("tcp 10.0.0.9:1234 -> 10.0.20.3:8042 in lan")).at(-1), 'accept: rule 3 "admin-dmz"');
+    assert.ok((await ask("tcp 10.0.20.3:1 -> 10.99.3.4:1 in dmz")).includes("route: out lan by gateway 10.0.0.254"));
     assert.equal((await ask("tcp 10.0.0.6:1234 -> 10.0.20.3:8042 in lan")).at(-1), 'drop: no rule fits: "default"');
   });
 

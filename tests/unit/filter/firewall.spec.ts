@@ -254,6 +254,30 @@ describe("masquerade", () => {
   });
 });
 
+describe("another address of the interface", () => {
+  it("ends the flows masqueraded behind the old one, and no others", () => {
+    const net = new Net(office());
+    const socket = net.clientUdp.open()!;
+    net.clientUdp.bind(socket, 0, 0, 5000);
+    const target = net.serverUdp.open()!;
+    net.serverUdp.bind(target, 0, 0, 53);
+    expect(net.send(net.clientUdp, socket, net.serverUdp, target, SERVER, 53, 10)).toBe(true);
+    net.router.now_ns = net.world.now_ns;
+    net.router.interfaces[0].addAddress(0, LAN + 1, 120);
+    expect(net.send(net.clientUdp, socket, net.serverUdp, target, SERVER, 53, 10)).toBe(true);
+    expect(lastLo).toBe(WAN);
+    net.router.interfaces[1].addAddress(0, WAN + 1, 120);
+    net.router.interfaces[1].removeAddress(0, WAN);
+    expect(net.send(net.clientUdp, socket, net.serverUdp, target, SERVER, 53, 10)).toBe(true);
+    expect(lastLo).toBe(WAN + 1);
+    expect(net.firewall.table.count).toBe(1);
+    expect(net.firewall.mappings.count).toBe(1);
+    net.clientUdp.close(socket);
+    net.serverUdp.close(target);
+    net.atRest();
+  });
+});
+
 describe("ICMP errors", () => {
   it("of a known flow come back translated, inside and outside; of others they do not", () => {
     const net = new Net(office());
