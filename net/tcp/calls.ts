@@ -12,8 +12,14 @@ import { initialSequence, portOffset, PORT_MIN, PORT_RANGE, sequenceHash, timest
 import { TcpLimits } from "./limits";
 import { AcceptHandler, Listener, listenerAccept, listenerClose } from "./listener";
 import { sendReset, sendSyn } from "./output";
-import { receiveQueueConsume, receiveQueueRead } from "./receive";
-import { sendQueueStatic, sendQueueWrite, sendRoom } from "./sendqueue";
+import {
+  receiveQueueConsume,
+  receiveQueuePeek,
+  receiveQueuePeekBytes,
+  receiveQueueRead,
+  receiveQueueTake,
+} from "./receive";
+import { sendQueueMove, sendQueueStatic, sendQueueWrite, sendRoom } from "./sendqueue";
 import { flowHash } from "./table";
 import { armHandshake, armKeepAlive, KEEP_IDLE_MS, KEEP_INTERVAL_MS } from "./timers";
 import { TimeWait } from "./timewait";
@@ -179,6 +185,38 @@ export abstract class TcpCalls extends TcpCore {
     const error = this.mayWrite(c);
     if (error < 0) return error;
     return this.queued(c, sendQueueStatic(this, c, from, bytes), bytes);
+  }
+
+  /**
+   * Moves what `from` has received to what `to` sends, packet by packet, without copying, as far as `to` has room (and at most a packet
+   * further). When bytes are left behind, WRITABLE of `to` follows.
+   * @returns how many, or why `to` takes none: EPIPE, ENOTCONN, or why it ended
+   */
+  splice(from: Connection, to: Connection): i32 {
+    const error = this.mayWrite(to);
+    if (error < 0) return error;
+    let moved: u32 = 0;
+    while (from.rq_bytes > 0 && sendRoom(to) > 0) {
+      const p = receiveQueueTake(this, from);
+      if (p != null) {
+        moved += p.totalLen;
+        sendQueueMove(this, to, p);
+        continue;
+      }
+      const taken = sendQueueWrite(this, to, receiveQueuePeek(from), receiveQueuePeekBytes(from));
+      if (taken == 0) {
+        this.starve(to);
+        break;
+      }
+      receiveQueueConsume(this, from, taken);
+      moved += taken;
+    }
+    if (moved > 0) {
+      this.queue(to);
+      this.afterRead(from);
+    }
+    if (from.rq_bytes > 0) to.set(Flag.WANT_WRITE);
+    return moved;
   }
 
   private mayWrite(c: Connection): i32 {

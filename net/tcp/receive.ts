@@ -325,6 +325,23 @@ export function receiveQueuePeekBytes(c: Connection): u32 {
   return 0;
 }
 
+/**
+ * Takes the first packet of the queue, its bytes the payload alone; null when there is none or when a read has ended in one of its
+ * slices: that one can only be read.
+ */
+export function receiveQueueTake(tcp: TcpCore, c: Connection): Packet | null {
+  const p = c.rq_head;
+  if (p == null || p.l4 > p.len) return null;
+  tcp.unhold(c, 1 + p.sliceCount);
+  p.drop(p.l4);
+  p.l4 = 0;
+  c.rq_bytes -= p.totalLen;
+  c.rq_head = p.next;
+  if (p.next == null) c.rq_tail = null;
+  p.next = null;
+  return p;
+}
+
 /** Removes `bytes` bytes, at most rq_bytes, from the front. */
 export function receiveQueueConsume(tcp: TcpCore, c: Connection, bytes: u32): void {
   c.rq_bytes -= bytes;

@@ -3,12 +3,14 @@
 //   sq_head -> [ linear bytes | slices ] -> [ ... ] -> sq_tail        each packet: cookie = sequence number of its first byte
 //
 // Copied bytes fill the linear part of pool buffers; references to read-only content (`sendStatic`) are slices of the same packets, so a
-// response header and the file behind it are one packet. What leaves are slices of these (reference counted): a retransmission is cut from the
+// response header and the file behind it are one packet. A packet that another connection has received can be queued as it is (`sendQueueMove`):
+// its payload is its linear part and slices of other buffers, which it owns. What leaves are slices of these (reference counted): a retransmission is cut from the
 // queue again, whatever the MSS is then.
 //
 // Invariants
 // 1. Bytes once queued never change or move: slices of them may be on their way through a device. Appending writes behind them.
 // 2. snd_end - snd_una <= MAX_QUEUED, so that sequence comparisons hold.
+// 3. A packet counts as the buffers that it holds: its own, and those of slices that have an owner.
 
 import { allocPacket, MAX_SLICES, Packet } from "../../runtime";
 import { Connection } from "./connection";
@@ -58,6 +60,28 @@ export function sendQueueStatic(tcp: TcpCore, c: Connection, from: usize, bytes:
   return take;
 }
 
+/** Buffers of the pool that a packet of the queue holds. */
+function buffersOf(p: Packet): u32 {
+  let count: u32 = 1;
+  for (let i: u32 = 0, n = p.sliceCount; i < n; i++) if (p.sliceOwner(i) != null) count++;
+  return count;
+}
+
+/** Queues a packet whose bytes, all of them, are payload, at most MAX_QUEUED - snd_buf; the caller has seen that there is room. */
+export function sendQueueMove(tcp: TcpCore, c: Connection, p: Packet): void {
+  p.next = null;
+  p.cookie = c.snd_end;
+  const tail = c.sq_tail;
+  if (tail != null) tail.next = p;
+  else {
+    c.sq_head = p;
+    c.snd_head = c.snd_end;
+  }
+  c.sq_tail = p;
+  c.snd_end += p.totalLen;
+  tcp.hold(c, buffersOf(p));
+}
+
 function queuePacket(tcp: TcpCore, c: Connection): Packet | null {
   if (!tcp.mayHold(c)) return null;
   const p = allocPacket();
@@ -83,8 +107,8 @@ export function sendQueueAck(tcp: TcpCore, c: Connection): void {
   while (p != null && seqLe(p.cookie + p.totalLen, c.snd_una)) {
     const next = p.next;
     if (c.sq_cursor == p) c.sq_cursor = next;
+    tcp.unhold(c, buffersOf(p));
     p.free();
-    tcp.unhold(c, 1);
     p = next;
   }
   c.sq_head = p;
@@ -95,8 +119,8 @@ export function sendQueueAck(tcp: TcpCore, c: Connection): void {
 export function sendQueueClear(tcp: TcpCore, c: Connection): void {
   for (let p: Packet | null = c.sq_head; p != null;) {
     const next = p.next;
+    tcp.unhold(c, buffersOf(p));
     p.free();
-    tcp.unhold(c, 1);
     p = next;
   }
   c.sq_head = null;
@@ -131,8 +155,8 @@ export function addQueueSlices(p: Packet, q: Packet | null, seq: u32, bytes: u32
         continue;
       }
       const take = min(left, len - offset);
-      // The content region: nobody owns it.
-      if (!p.addSlice(q.sliceAddress(i) + offset, take, null)) return bytes - left;
+      // The content region has no owner.
+      if (!p.addSlice(q.sliceAddress(i) + offset, take, q.sliceOwner(i))) return bytes - left;
       left -= take;
       seq += take;
       offset = 0;
