@@ -35,6 +35,7 @@ export {
   TlsMemory,
   tlsOpen,
   TlsPolicy,
+  tlsStaple,
   tlsProtocols,
   TlsStatus,
   tlsStep,

@@ -432,6 +432,13 @@ export const enum TlsCertificateFact {
 export declare function tlsCertificateFact(context: i32, index: i32, fact: i32): i64;
 
 /**
+ * Gives a certificate a response of its authority (OCSP, DER, at most 16 KiB) that is sent along. EINVAL; EPERM: a certificate
+ * of another kind for the same names stands beside it; ENOMEM.
+ */
+@external("env", "tlsStaple")
+export declare function tlsStaple(context: i32, index: i32, der: usize, der_bytes: i32): i32;
+
+/**
  * Adds certificates of those who may sign the peers' (at most 512), as PEM. A client trusts nobody else; a server asks for
  * certificates once it has some. Before the context's own certificates.
  * @param required a server: clients without a certificate are refused
@@ -457,10 +464,12 @@ export declare function tlsTicketSecret(name: usize, name_bytes: i32): i32;
 /**
  * Begins a connection.
  * @param name a client's: the server that its certificate must name (at most 255 bytes)
+ * @param wall_s the time of day for this core's certificates and sessions from now on, seconds since 1970; 0: unknown, and no
+ *   peer's certificate is valid then
  * @returns the connection, or EINVAL, ENOMEM, ENOSPC
  */
 @external("env", "tlsOpen")
-export declare function tlsOpen(context: i32, name: usize, name_bytes: i32): i32;
+export declare function tlsOpen(context: i32, name: usize, name_bytes: i32, wall_s: i64): i32;
 
 /** Frees a connection. */
 @external("env", "tlsFree")

@@ -5,7 +5,7 @@
 import { Bundles, Card, Configuration, MachineConfiguration, readMachine, Section } from "../../runtime";
 import { AccessFormat, AccessLog, HttpOptions, Site, Sites } from "../../net/http";
 import { NetworkSettings, parseAddress, readNetwork } from "../../net";
-import { readTls, TlsSettings } from "../../net/tls";
+import { ClientAuth, readClientAuth, readTls, TlsSettings } from "../../net/tls";
 import { readHost } from "./host";
 import { readPolicy } from "./policy";
 import { buildSite, MediaTypes } from "./site";
@@ -14,16 +14,22 @@ import { buildSite, MediaTypes } from "./site";
 const DEFAULT_ROOT = "www";
 const DEFAULT_PORT: u16 = 80;
 
+/** HTTPS on a port. */
+export class ListenTls {
+  /** The names of its certificates; none: HTTP. */
+  certificates: Array<string> = [];
+  /** Seconds for which clients are told to use nothing but HTTPS; 0: they are told nothing. */
+  hsts_s: i64 = 0;
+  clients: ClientAuth = new ClientAuth();
+}
+
 export class Listen {
   constructor(
     /** Address as a pair; unspecified: all of the machine. */
     readonly hi: u64,
     readonly lo: u64,
     readonly port: u16,
-    /** HTTPS: the names of its certificates; none: HTTP. */
-    readonly certificates: Array<string> = [],
-    /** Seconds for which clients are told to use nothing but HTTPS; 0: they are told nothing. */
-    readonly hsts_s: i64 = 0,
+    readonly tls: ListenTls = new ListenTls(),
   ) {}
 }
 
@@ -74,7 +80,7 @@ function readTlsSection(root: Section, bundles: Bundles): TlsSettings {
 /** Reads the section; one that is absent gives port 80 and the folder www of the bundles. */
 export function readHttpServer(section: Section, bundles: Bundles, tls: TlsSettings): HttpServerConfiguration {
   const configuration = new HttpServerConfiguration();
-  readListen(section, configuration.listen, tls);
+  readListen(section, configuration.listen, tls, bundles);
   readSites(section, bundles, configuration);
   readLimits(section.section("limits"), configuration.options);
   const timeouts = section.section("timeouts");
@@ -114,7 +120,7 @@ function readLimits(section: Section, options: HttpOptions): void {
 
 // ---- listen
 
-function readListen(section: Section, listen: Array<Listen>, tls: TlsSettings): void {
+function readListen(section: Section, listen: Array<Listen>, tls: TlsSettings, bundles: Bundles): void {
   if (!section.has("listen")) {
     section.get("listen");
     listen.push(new Listen(0, 0, DEFAULT_PORT));
@@ -124,7 +130,7 @@ function readListen(section: Section, listen: Array<Listen>, tls: TlsSettings): 
   if (nodes.length == 0) section.source.fail(section.get("listen"), "needs at least one port");
   if (nodes.length > 64) section.source.fail(section.get("listen"), "has more than 64 elements");
   for (let i = 0; i < min(nodes.length, 64); i++) {
-    const one = readOneListen(section, nodes[i], tls);
+    const one = readOneListen(section, nodes[i], tls, bundles);
     if (one == null) continue;
     for (let k = 0; k < listen.length; k++) {
       const other = listen[k];
@@ -144,7 +150,7 @@ function readListen(section: Section, listen: Array<Listen>, tls: TlsSettings): 
 
 const LISTEN = 'a port (1 to 65535) or "address:port"';
 
-function readOneListen(section: Section, node: u32, tls: TlsSettings): Listen | null {
+function readOneListen(section: Section, node: u32, tls: TlsSettings, bundles: Bundles): Listen | null {
   const source = section.source;
   const document = section.document;
   if (document.isNumber(node)) {
@@ -165,10 +171,9 @@ function readOneListen(section: Section, node: u32, tls: TlsSettings): Listen | 
       hi = address.hi;
       lo = address.lo;
     }
-    const certificates = new Array<string>();
-    const hsts_s = object.has("tls") ? readListenTls(object.section("tls"), tls, certificates) : 0;
+    const listenTls = object.has("tls") ? readListenTls(object.section("tls"), tls, bundles) : new ListenTls();
     object.finish();
-    return port == 0 ? null : new Listen(hi, lo, <u16>port, certificates, hsts_s);
+    return port == 0 ? null : new Listen(hi, lo, <u16>port, listenTls);
   }
   const text = source.text(node, LISTEN);
   if (text == null) return null;
@@ -187,27 +192,28 @@ function readOneListen(section: Section, node: u32, tls: TlsSettings): Listen | 
   return null;
 }
 
-/** Reads a listen element's `tls`: adds the names of its certificates, gives `hsts` in seconds. */
-function readListenTls(section: Section, tls: TlsSettings, certificates: Array<string>): i64 {
+function readListenTls(section: Section, tls: TlsSettings, bundles: Bundles): ListenTls {
   const source = section.source;
+  const listen = new ListenTls();
   if (!isDefined(HEDDLE_TLS)) {
     source.fail(section.node, "this image has no TLS: use http-server-tls");
-    return 0;
+    return listen;
   }
   const nodes = section.list("certificates");
   for (let i = 0; i < nodes.length; i++) {
     const name = source.text(nodes[i], "the name of a certificate");
     if (name == null) continue;
     if (tls.find(name) == null) source.wrong(nodes[i], "the name of a certificate below tls.certificates");
-    else certificates.push(name);
+    else listen.certificates.push(name);
   }
   if (nodes.length == 0) {
     const at = section.get("certificates");
     source.fail(at != 0 ? at : section.node, 'needs "certificates": names of certificates below tls.certificates');
   }
-  const hsts_ns = section.has("hsts") ? section.duration("hsts", "0s", "0s", "3650d") : 0;
+  if (section.has("hsts")) listen.hsts_s = section.duration("hsts", "0s", "0s", "3650d") / 1_000_000_000;
+  listen.clients = readClientAuth(section, bundles);
   section.finish();
-  return hsts_ns / 1_000_000_000;
+  return listen;
 }
 
 /** A port in decimal without leading zeros; 0 for anything else. */

@@ -41,11 +41,11 @@ export function startHttps(
   startTickets(settings.tls, source);
   for (let i = 0; i < settings.http.listen.length; i++) {
     const one = settings.http.listen[i];
-    if (one.certificates.length == 0) continue;
-    const context = serverContext(settings.tls, one.certificates, PROTOCOLS, source);
+    if (one.tls.certificates.length == 0) continue;
+    const context = serverContext(settings.tls, one.tls.certificates, PROTOCOLS, one.tls.clients, source);
     if (context == null) continue;
     const options = settings.http.options.copy();
-    if (one.hsts_s > 0) options.fields = "Strict-Transport-Security: max-age=" + one.hsts_s.toString() + "\r\n";
+    if (one.tls.hsts_s > 0) options.fields = "Strict-Transport-Security: max-age=" + one.tls.hsts_s.toString() + "\r\n";
     const wire = new TlsWire(tcp);
     const server = new HttpServer(wire, stack.wheel, settings.http.sites, options);
     servers.push(server);

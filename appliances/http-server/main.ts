@@ -55,7 +55,7 @@ export function main(): void {
   }
   for (let i = 0; i < http.listen.length; i++) {
     const one = http.listen[i];
-    if (one.certificates.length > 0) continue;
+    if (one.tls.certificates.length > 0) continue;
     const status = listenTcp(tcp, server, one.hi, one.lo, one.port);
     if (status < 0)
       log(LogLevel.ERROR, "cannot listen on port " + one.port.toString() + ": error " + status.toString());
@@ -77,7 +77,7 @@ function announce(iface: Interface): void {
     for (let k = 0; k < listen.length; k++) {
       const one = listen[k];
       if ((one.hi | one.lo) != 0 && (one.hi != address.hi || one.lo != address.lo)) continue;
-      const scheme = one.certificates.length > 0 ? "https" : "http";
+      const scheme = one.tls.certificates.length > 0 ? "https" : "http";
       const line = "serving " + scheme + "://" + formatHost(address.hi, address.lo) + ":" + one.port.toString() + "/";
       if (announced.has(line)) continue;
       announced.add(line);

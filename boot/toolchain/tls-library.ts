@@ -32,7 +32,7 @@ const REPLACED = /^crypto\/(?:thread_\w+\.c|ube\/)/;
 const CURVES = ["p256", "p384", "p521", "curve25519", "sha3"];
 
 /** What the library calls of the C library and boot/platform/tls/ has instead, on both platforms. */
-const OURS = ["malloc", "calloc", "realloc", "free", "getentropy"];
+const OURS = ["malloc", "calloc", "realloc", "free", "getentropy", "time", "gettimeofday"];
 
 export interface TlsLibrary {
   archive: string;

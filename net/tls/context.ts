@@ -10,6 +10,7 @@ import {
   tlsContext,
   TlsPolicy,
   tlsProtocols,
+  tlsStaple,
   tlsTrust,
 } from "../../runtime";
 
@@ -56,6 +57,11 @@ export class TlsContext {
    */
   trust(pem: usize, bytes: u32, required: bool): i32 {
     return tlsTrust(this.handle, pem, bytes, required);
+  }
+
+  /** Gives a certificate its authority's response (OCSP, DER). EINVAL; EPERM: another kind of key has the same names; ENOMEM. */
+  staple(index: i32, der: usize, bytes: u32): i32 {
+    return tlsStaple(this.handle, index, der, bytes);
   }
 
   /** Until when a certificate is valid, seconds since 1970. */

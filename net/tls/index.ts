@@ -2,5 +2,5 @@
 export { TlsContext } from "./context";
 export { TlsCounters, TlsEvent, TlsLayer, tlsLayer, TlsUser } from "./layer";
 export { TlsSession } from "./session";
-export { readTls, serverContext, startTickets, TlsSettings } from "./settings";
+export { ClientAuth, readClientAuth, readTls, serverContext, startTickets, TlsSettings } from "./settings";
 export { TlsListener, TlsStream } from "./stream";

@@ -26,6 +26,7 @@ import {
   TlsStatus,
   TlsStep,
   tlsStep,
+  wallTime,
 } from "../../runtime";
 import { Connection, Event, Flag, receiveQueuePeek, receiveQueuePeekBytes, sendRoom, TcpModule } from "../tcp/index";
 import { TlsContext } from "./context";
@@ -84,6 +85,7 @@ const HANDSHAKES_PER_TURN: i32 = 2;
 const HANDSHAKE_TIMEOUT_NS: i64 = 10_000_000_000;
 const HANDSHAKES_MAX: u32 = 4096;
 const POOL_STEP: u32 = 64;
+const NS_PER_S: i64 = 1_000_000_000;
 
 const IO_BYTES: usize = 24;
 const IO_IN: usize = 0;
@@ -165,7 +167,7 @@ export class TlsLayer extends Source {
     if (serverName != null) {
       s.flags |= TlsFlag.CLIENT;
       const name = String.UTF8.encode(serverName);
-      s.native = tlsOpen(s.context, changetype<usize>(name), name.byteLength);
+      s.native = tlsOpen(s.context, changetype<usize>(name), name.byteLength, wallTime() / NS_PER_S);
       this.enqueue(s);
     } else if (c.rq_bytes > 0 || c.has(Flag.FIN_RECEIVED)) {
       // The last packet of TCP's handshake may have brought the first of ours.
@@ -229,7 +231,7 @@ export class TlsLayer extends Source {
 
   private handshake(s: TlsSession): void {
     if (s.native < 0) {
-      s.native = tlsOpen(s.context, 0, 0);
+      s.native = tlsOpen(s.context, 0, 0, wallTime() / NS_PER_S);
       if (s.native < 0) return this.lose(s);
     }
     this.move(s);

@@ -2,8 +2,8 @@
 // the bundles while reading; whether keys belong to their certificates only the platform can tell, when a context is made.
 
 import {
+  BundleFile,
   Bundles,
-  clockWall,
   ConfigSource,
   Errno,
   log,
@@ -11,6 +11,7 @@ import {
   Section,
   TlsPolicy,
   tlsTicketSecret,
+  wallTime,
 } from "../../runtime";
 import { TlsContext } from "./context";
 
@@ -26,9 +27,41 @@ export class TlsCertificateSettings {
     readonly chain: usize,
     readonly chainBytes: u32,
     readonly key: string,
+    /** Its authority's response, DER; 0: none. */
+    readonly ocsp: usize,
+    readonly ocspBytes: u32,
     /** Where it stands in the configuration. */
     readonly node: u32,
   ) {}
+}
+
+/** Whether clients are asked for certificates, and who may have signed them. */
+export class ClientAuth {
+  wanted: bool = false;
+  required: bool = false;
+  authorities: usize = 0;
+  authoritiesBytes: u32 = 0;
+  node: u32 = 0;
+}
+
+/** Reads `clientAuth` and `clientAuthorities` of a listening service. */
+export function readClientAuth(section: Section, bundles: Bundles): ClientAuth {
+  const clients = new ClientAuth();
+  const source = section.source;
+  const mode = section.choice("clientAuth", ["none", "optional", "required"], 0);
+  clients.wanted = mode > 0;
+  clients.required = mode == 2;
+  clients.node = section.get("clientAuthorities");
+  if (clients.node != 0) {
+    const file = readFile(source, clients.node, bundles);
+    if (file != null) {
+      clients.authorities = file.address;
+      clients.authoritiesBytes = file.length_bytes;
+    }
+  }
+  if (clients.wanted && clients.node == 0)
+    source.fail(section.get("clientAuth"), 'needs "clientAuthorities": who may sign the certificates of clients');
+  return clients;
 }
 
 export class TlsSettings {
@@ -67,20 +100,34 @@ function readCertificate(name: string, section: Section, bundles: Bundles): TlsC
   const source = section.source;
   const chainNode = section.get("chain");
   const keyNode = section.get("key");
+  const ocspNode = section.get("ocsp");
   section.finish();
   if (chainNode == 0) source.fail(section.node, 'needs "chain": a file in the bundle with the certificate as PEM');
   if (keyNode == 0)
     source.fail(section.node, 'needs "key": the secret with its private key, such as "secrets/site.key"');
   if (chainNode == 0 || keyNode == 0) return null;
-  const path = source.text(chainNode, "a file in the bundle");
   const key = readSecret(source, keyNode, bundles);
-  if (path == null || key.length == 0) return null;
-  const file = bundles.find(path);
-  if (file == null || path.startsWith("secrets/")) {
-    source.fail(chainNode, "the bundle has no file " + path);
-    return null;
+  const file = readFile(source, chainNode, bundles);
+  let ocsp: usize = 0;
+  let ocspBytes: u32 = 0;
+  if (ocspNode != 0) {
+    const response = readFile(source, ocspNode, bundles);
+    if (response == null) return null;
+    ocsp = response.address;
+    ocspBytes = response.length_bytes;
   }
-  return new TlsCertificateSettings(name, file.address, file.length_bytes, key, section.node);
+  if (file == null || key.length == 0) return null;
+  return new TlsCertificateSettings(name, file.address, file.length_bytes, key, ocsp, ocspBytes, section.node);
+}
+
+/** A file of the bundle that is no secret; null, and a mistake, when there is none. */
+export function readFile(source: ConfigSource, node: u32, bundles: Bundles): BundleFile | null {
+  const path = source.text(node, "a file in the bundle");
+  if (path == null) return null;
+  const file = bundles.find(path);
+  if (file != null && !path.startsWith("secrets/")) return file;
+  source.fail(node, "the bundle has no file " + path);
+  return null;
 }
 
 /** The path of a secret, "secrets/NAME"; empty, and a mistake, when there is none of it. */
@@ -110,6 +157,7 @@ export function serverContext(
   settings: TlsSettings,
   names: Array<string>,
   protocols: Array<string>,
+  clients: ClientAuth,
   source: ConfigSource,
 ): TlsContext | null {
   const context = new TlsContext(settings.policy, false);
@@ -117,11 +165,22 @@ export function serverContext(
     source.problems.add(0, "", "no memory for TLS");
     return null;
   }
+  if (clients.wanted && context.trust(clients.authorities, clients.authoritiesBytes, clients.required) < 0) {
+    source.fail(clients.node, "holds no certificate in PEM");
+    return null;
+  }
   for (let i = 0; i < names.length; i++) {
     const certificate = settings.find(names[i])!;
     const index = context.add(certificate.chain, certificate.chainBytes, certificate.key);
     if (index < 0) {
       source.fail(certificate.node, reason(index));
+      return null;
+    }
+    if (certificate.ocsp != 0 && context.staple(index, certificate.ocsp, certificate.ocspBytes) < 0) {
+      source.fail(
+        certificate.node,
+        "its OCSP response is empty, above 16 KiB, or a certificate with another kind of key has the same names",
+      );
       return null;
     }
     judge(context, index, certificate.name);
@@ -140,7 +199,7 @@ function reason(error: i32): string {
 
 /** Says what the clock makes of a certificate. It is served all the same: clients decide. */
 function judge(context: TlsContext, index: i32, name: string): void {
-  const now_s = clockWall() / NS_PER_S;
+  const now_s = wallTime() / NS_PER_S;
   if (now_s == 0) {
     log(LogLevel.WARN, "tls: the time is unknown, certificate " + name + " is not judged");
     return;

@@ -20,11 +20,15 @@ const CONFIGURATION = {
     certificates: {
       ecdsa: { chain: "certs/ecdsa.pem", key: "secrets/ecdsa.key" },
       rsa: { chain: "certs/rsa.pem", key: "secrets/rsa.key" },
-      other: { chain: "certs/other.pem", key: "secrets/other.key" },
+      other: { chain: "certs/other.pem", key: "secrets/other.key", ocsp: "certs/other.ocsp" },
     },
   },
   httpServer: {
-    listen: [80, { port: 443, tls: { certificates: ["ecdsa", "rsa", "other"], hsts: "365d" } }],
+    listen: [
+      80,
+      { port: 443, tls: { certificates: ["ecdsa", "rsa", "other"], hsts: "365d" } },
+      { port: 444, tls: { certificates: "ecdsa", clientAuth: "required", clientAuthorities: "certs/clients.pem" } },
+    ],
   },
 };
 const SESSION_LINES = /^(New|Reused), (\S+), Cipher is (\S+)$/m;
@@ -50,6 +54,8 @@ before(async () => {
   certificate("ecdsa", EC, ["example.org", "*.example.org"]);
   certificate("rsa", ["-newkey", "rsa:2048"], ["example.org", "*.example.org"]);
   certificate("other", EC, ["other.example"]);
+  certificate("clients", EC, ["client.example"]);
+  writeFileSync(join(folder, "certs/other.ocsp"), ocspResponse());
   writeFileSync(join(folder, "secrets/tickets.key"), Buffer.alloc(48, 7));
   writeFileSync(join(folder, "www/index.html"), PAGE);
   writeFileSync(join(folder, "www/big.bin"), bigFile());
@@ -65,6 +71,17 @@ after(async () => {
   await network?.close();
   rmSync(folder, { recursive: true, force: true });
 });
+
+/** What the authority of the certificate `other`, which is itself, says of it. */
+function ocspResponse(): Buffer {
+  const [chain, key, out] = ["certs/other.pem", "secrets/other.key", "response.der"].map((name) => join(folder, name));
+  const index = join(folder, "index.txt");
+  const serial = execFileSync("openssl", ["x509", "-in", chain!, "-noout", "-serial"], { encoding: "latin1" });
+  writeFileSync(index, `V\t351231235959Z\t\t${serial.trim().split("=")[1]}\tunknown\t/CN=other.example\n`);
+  const request = ["ocsp", "-issuer", chain!, "-cert", chain!, "-index", index, "-CA", chain!, "-rsigner", chain!];
+  execFileSync("openssl", [...request, "-rkey", key!, "-respout", out!, "-ndays", "7"], { stdio: "pipe" });
+  return readFileSync(out!);
+}
 
 /** Ten million bytes that no repetition explains. */
 function bigFile(): Buffer {
@@ -177,6 +194,20 @@ describe("handshakes", () => {
   test("ALPN: http/1.1 is agreed on, only others are refused", async () => {
     assert.match(await handshake(["-alpn", "h2,http/1.1"]), /ALPN protocol: http\/1\.1/);
     assert.match(await handshake(["-alpn", "h2"]), /alert no application protocol/);
+  });
+
+  test("the authority's response is stapled", async () => {
+    assert.match(await handshake(["-status", "-servername", "other.example"]), /Cert Status: good/);
+    assert.match(await handshake(["-status", "-servername", "example.org"]), /OCSP response: no response sent/);
+  });
+
+  test("a port that wants certificates of clients refuses those without", async () => {
+    const own = ["--cert", join(folder, "certs/clients.pem"), "--key", join(folder, "secrets/clients.key")];
+    const resolve = ["--resolve", `example.org:444:${GUEST}`];
+    assert.equal(await curl(...own, ...resolve, "https://example.org:444/"), PAGE);
+    const refused = await network.run("curl", ["-sSk", "-m", "5", ...resolve, "https://example.org:444/"]);
+    assert.match(refused.stderr, /certificate required|alert/);
+    assert.equal(refused.stdout, "");
   });
 
   test("a client may not renegotiate", async () => {

@@ -91,10 +91,12 @@ function documentWith(place: Place, content: Record<string, unknown>): Record<st
 }
 
 /** Files that examples name. */
-const files = ["certs/site.pem", "secrets/site.key", "secrets/tickets.key", "www/index.html"].map((name) => ({
-  name,
-  data: Buffer.from("x"),
-}));
+const files = ["certs/site.pem", "certs/site.ocsp", "secrets/site.key", "secrets/tickets.key", "www/index.html"].map(
+  (name) => ({
+    name,
+    data: Buffer.from("x"),
+  }),
+);
 /** Sections of one appliance only; all other keys are read alike by all, and here by the HTTP server. */
 const SECTIONS: Record<string, string> = { firewall: "firewall" };
 const applianceOf = (config: object) =>

@@ -87,6 +87,7 @@ export function platformImports(memory) {
     tlsContext: () => ENODEV,
     tlsCertificate: () => ENODEV,
     tlsCertificateFact: () => BigInt(ENODEV),
+    tlsStaple: () => ENODEV,
     tlsTrust: () => ENODEV,
     tlsProtocols: () => ENODEV,
     tlsTicketSecret: () => ENODEV,

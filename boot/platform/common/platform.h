@@ -60,10 +60,11 @@ u32 w2c_env_stackScan(struct core*, u32 stack, u32 skip, u32 target, u32 capacit
 u32 w2c_env_tlsContext(struct core*, u32 policy, u32 client);
 u32 w2c_env_tlsCertificate(struct core*, u32 context, u32 pem, u32 pem_length, u32 key, u32 key_length);
 u64 w2c_env_tlsCertificateFact(struct core*, u32 context, u32 index, u32 fact);
+u32 w2c_env_tlsStaple(struct core*, u32 context, u32 index, u32 der, u32 length);
 u32 w2c_env_tlsTrust(struct core*, u32 context, u32 pem, u32 pem_length, u32 required);
 u32 w2c_env_tlsProtocols(struct core*, u32 context, u32 list, u32 length);
 u32 w2c_env_tlsTicketSecret(struct core*, u32 name, u32 length);
-u32 w2c_env_tlsOpen(struct core*, u32 context, u32 name, u32 name_length);
+u32 w2c_env_tlsOpen(struct core*, u32 context, u32 name, u32 name_length, u64 wall_s);
 void w2c_env_tlsFree(struct core*, u32 connection);
 u32 w2c_env_tlsStep(struct core*, u32 connection, u32 operation, u32 io);
 u32 w2c_env_tlsFact(struct core*, u32 connection, u32 fact);

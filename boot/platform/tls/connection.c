@@ -165,13 +165,14 @@ static struct tls_connection* find(struct tls_core* tls, u32 handle) {
   return tls->connections[handle];
 }
 
-u32 w2c_env_tlsOpen(struct core* core, u32 handle, u32 name, u32 name_length) {
+u32 w2c_env_tlsOpen(struct core* core, u32 handle, u32 name, u32 name_length, u64 wall_s) {
   struct tls_core* tls = tls_core(core);
   struct tls_context* context = tls ? tls_context(tls, handle) : NULL;
   char text[NAME_BYTES];
   if (!context || name_length >= sizeof text || (name_length && !memory_readable(core, name, name_length))) return (u32)TLS_EINVAL;
   if (name_length) memcpy(text, core_pointer(core, name), name_length);
   text[name_length] = 0;
+  tls_set_wall(wall_s);
   struct open open = {tls, context, text};
   return (u32)tls_call(tls->stack, open_connection, &open);
 }

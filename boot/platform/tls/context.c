@@ -17,6 +17,7 @@ enum { KIND_OTHER, KIND_RSA, KIND_ECDSA };
 
 #define PEM_BYTES_MAX 0x40000u
 #define CHAIN_MAX 10u
+#define STAPLE_BYTES_MAX 0x4000u
 #define AUTHORITIES_MAX 512u
 #define SECRET_NAME_BYTES 100u
 
@@ -291,6 +292,29 @@ static u64 add_certificate(void* argument) {
   X509_free(leaf);
   sk_X509_pop_free(chain, X509_free);
   return result;
+}
+
+struct staple {
+  struct tls_certificate* certificate;
+  const u8* der;
+  u32 length;
+};
+
+static u64 add_staple(void* argument) {
+  struct staple* staple = argument;
+  return (u32)(SSL_CTX_set_ocsp_response(staple->certificate->ssl, staple->der, staple->length) ? 0 : TLS_ENOMEM);
+}
+
+u32 w2c_env_tlsStaple(struct core* core, u32 handle, u32 index, u32 der, u32 length) {
+  struct tls_core* tls = tls_core(core);
+  struct tls_context* context = tls ? tls_context(tls, handle) : NULL;
+  if (!context || index >= context->certificate_count || length == 0 || length > STAPLE_BYTES_MAX || !memory_readable(core, der, length))
+    return (u32)TLS_EINVAL;
+  // One response for an SSL_CTX: where two kinds of certificates share it, it could belong to the other one.
+  for (u32 i = 0; i < context->certificate_count; i++)
+    if (i != index && context->certificates[i].ssl == context->certificates[index].ssl) return (u32)TLS_EPERM;
+  struct staple staple = {&context->certificates[index], core_pointer(core, der), length};
+  return (u32)tls_call(tls->stack, add_staple, &staple);
 }
 
 struct trust {

@@ -3,11 +3,43 @@
 #include "pc.h"  // before the C library's headers, whose macros have the names of its constants
 #endif
 #include <string.h>
+#include <sys/time.h>
+#include <time.h>
 #include "tls.h"
 
+time_t tls_time(time_t* to);
+int tls_gettimeofday(struct timeval* to, void* zone);
 int tls_getentropy(void* to, size_t bytes);
 
 void tls_say(const char* text) { console_write(text, strlen(text)); }
+
+// The time of day is what the sandbox says at each connection: a time server's word, or the machine's clock. 0: unknown, and
+// then no certificate is valid.
+static s64 wall_offset_s[CORES_MAX];
+static bool wall_known[CORES_MAX];
+
+void tls_set_wall(u64 now_s) {
+  u32 core = this_core()->number;
+  wall_known[core] = now_s != 0;
+  wall_offset_s[core] = (s64)(now_s - tls_monotonic_s());
+}
+
+u64 tls_wall_s(void) {
+  u32 core = this_core()->number;
+  return wall_known[core] ? tls_monotonic_s() + (u64)wall_offset_s[core] : 0;
+}
+
+// The library asks these for the validity of certificates and the age of sessions.
+time_t tls_time(time_t* to) {
+  time_t now = (time_t)tls_wall_s();
+  if (to) *to = now;
+  return now;
+}
+int tls_gettimeofday(struct timeval* to, void* zone) {
+  (void)zone;
+  *to = (struct timeval){tls_time(NULL), 0};
+  return 0;
+}
 
 u64 tls_monotonic_s(void) { return w2c_env_clockMonotonic(this_core()) / 1000000000ull; }
 
@@ -15,7 +47,6 @@ u64 tls_monotonic_s(void) { return w2c_env_clockMonotonic(this_core()) / 1000000
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <time.h>
 
 void* tls_pages(size_t bytes) {
   void* pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -32,13 +63,7 @@ int tls_getentropy(void* to, size_t bytes) {
   return 0;
 }
 
-u64 tls_wall_s(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return (u64)now.tv_sec;
-}
 #else
-#include <sys/time.h>
 
 void* tls_pages(size_t bytes) {
   u64 physical = frames_take(bytes, SMALL_PAGE);
@@ -59,22 +84,6 @@ int tls_getentropy(void* to, size_t bytes) {
     at += part;
     bytes -= part;
   }
-  return 0;
-}
-
-u64 tls_wall_s(void) { return w2c_env_clockWall(this_core()) / 1000000000ull; }
-
-// The library asks these for the validity of certificates and the age of sessions.
-time_t time(time_t* to) {
-  time_t now = (time_t)tls_wall_s();
-  if (to) *to = now;
-  return now;
-}
-int gettimeofday(struct timeval* restrict to, void* restrict zone) {
-  (void)zone;
-  u64 now_ns = w2c_env_clockWall(this_core());
-  to->tv_sec = (time_t)(now_ns / 1000000000ull);
-  to->tv_usec = (suseconds_t)(now_ns / 1000 % 1000000);
   return 0;
 }
 #endif

@@ -67,6 +67,7 @@ int tls_ticket_key(SSL* ssl, u8* name, u8* iv, EVP_CIPHER_CTX* cipher, HMAC_CTX*
 void* tls_pages(size_t bytes);                // zeroed, whole pages, never given back
 u64 tls_wall_s(void);                         // seconds since 1970, 0: unknown
 u64 tls_monotonic_s(void);
+void tls_set_wall(u64 now_s);
 void tls_say(const char* text);               // a line on the console
 
 // heap.c
