@@ -2,7 +2,7 @@
 // the image with TLS has this file.
 
 import { Configuration, log, LogLevel, tlsMemory, TlsMemory } from "../../runtime";
-import { HttpServer, listenTls, TlsWire } from "../../net/http";
+import { ContentServer, listenTls, TlsWire } from "../../net/http";
 import { Stack, TcpModule } from "../../net";
 import { serverContext, startTickets, tlsLayer } from "../../net/tls";
 import { HttpServerSettings } from "./configuration";
@@ -34,7 +34,7 @@ export function startHttps(
   tcp: TcpModule,
   settings: HttpServerSettings,
   configuration: Configuration,
-  servers: Array<HttpServer>,
+  servers: Array<ContentServer>,
 ): void {
   const source = configuration.root.source;
   reporting = tcp;
@@ -47,7 +47,7 @@ export function startHttps(
     const options = settings.http.options.copy();
     if (one.tls.hsts_s > 0) options.fields = "Strict-Transport-Security: max-age=" + one.tls.hsts_s.toString() + "\r\n";
     const wire = new TlsWire(tcp);
-    const server = new HttpServer(wire, stack.wheel, settings.http.sites, options);
+    const server = new ContentServer(wire, stack.wheel, settings.http.sites, options);
     servers.push(server);
     const status = listenTls(tcp, wire, server, context, one.hi, one.lo, one.port);
     if (status < 0)

@@ -13,7 +13,7 @@ import {
   print,
   printProblems,
 } from "../../runtime";
-import { HttpDrainer, HttpServer, listenTcp, TcpWire } from "../../net/http";
+import { HttpDrainer, ContentServer, listenTcp, TcpWire } from "../../net/http";
 import { startHttps, tlsReport } from "./https";
 import { DhcpClient, drainOnShutdown, formatHost, Interface, startSettings, startStack, startTcp } from "../../net";
 import { sleep } from "../../fibers";
@@ -43,7 +43,7 @@ export function main(): void {
   const stack = startStack();
   stack.logLevel = machine.logLevel;
   const tcp = startTcp(stack);
-  const server = new HttpServer(new TcpWire(tcp), stack.wheel, http.sites, http.options);
+  const server = new ContentServer(new TcpWire(tcp), stack.wheel, http.sites, http.options);
   const servers = [server];
   if (isDefined(HEDDLE_TLS)) {
     startHttps(stack, tcp, settings, configuration, servers);
@@ -91,7 +91,7 @@ function onLease(client: DhcpClient, bound: bool): void {
 }
 
 /** Logs the counters when they are wanted and something has happened. */
-function report(servers: Array<HttpServer>): void {
+function report(servers: Array<ContentServer>): void {
   let last = "";
   while (logs(LogLevel.DEBUG)) {
     sleep(REPORT_MS);

@@ -1,4 +1,4 @@
-// HTTP: the server of static content, its sites and what they hold.
+// HTTP: the server of services with its router; the event-driven server of static content, its sites and what they hold.
 export { AccessFormat, AccessLog } from "./access-log";
 export { BasicAuth, parseUser } from "./basic-auth";
 export { HttpConnection } from "./connection";
@@ -17,7 +17,10 @@ export {
   Site,
   Sites,
 } from "./resource";
-export { HttpServer } from "./server";
+export { ContentServer } from "./server";
 export { Wire, WireEvent } from "./wire";
 export { HttpDrainer, listenTcp, TcpWire } from "./tcp";
 export { listenTls, TlsWire } from "./tls";
+export { Request, Response } from "./exchange";
+export { Filter, Handler, Router } from "./router";
+export { HttpServer } from "./service";

@@ -41,9 +41,9 @@ const POOL_STEP: u32 = 64;
 
 const PIECE_HEAD_BYTES: usize = 8;
 
-const servers: Array<HttpServer> = [];
+const servers: Array<ContentServer> = [];
 
-export class HttpServer extends VerdictSink {
+export class ContentServer extends VerdictSink {
   readonly counters: HttpCounters = new HttpCounters();
   /** Connections that are open, and in the pool. */
   open: u32 = 0;
@@ -122,7 +122,7 @@ export class HttpServer extends VerdictSink {
   }
 
   /** The server of a connection. */
-  static of(c: HttpConnection): HttpServer {
+  static of(c: HttpConnection): ContentServer {
     return unchecked(servers[c.server]);
   }
 
@@ -554,7 +554,7 @@ export class HttpServer extends VerdictSink {
 
 function onTimer(timer: Timer): void {
   const c = changetype<HttpConnection>(timer.context);
-  HttpServer.of(c).timeOut(c);
+  ContentServer.of(c).timeOut(c);
 }
 
 function hasLineFeed(at: usize, length: u32): bool {

@@ -1,4 +1,4 @@
-// HTTP over TCP: listeners that feed an HttpServer, and the Wire of a TCP connection.
+// HTTP over TCP: listeners that feed an ContentServer, and the Wire of a TCP connection.
 
 import { log, LogLevel } from "../../runtime";
 import {
@@ -14,7 +14,7 @@ import {
 } from "../tcp/index";
 import { Drainer } from "../drain";
 import { HttpConnection } from "./connection";
-import { HttpServer } from "./server";
+import { ContentServer } from "./server";
 import { Wire, WireEvent } from "./wire";
 
 /** Connections that may wait between their handshake and the end of the turn. */
@@ -75,7 +75,7 @@ export class TcpWire extends Wire {
 export class HttpDrainer extends Drainer {
   constructor(
     private readonly tcp: TcpModule,
-    private readonly servers: Array<HttpServer>,
+    private readonly servers: Array<ContentServer>,
   ) {
     super();
   }
@@ -93,7 +93,7 @@ export class HttpDrainer extends Drainer {
 class Binding {
   constructor(
     readonly tcp: TcpModule,
-    readonly server: HttpServer,
+    readonly server: ContentServer,
   ) {}
 }
 const bindings: Array<Binding> = [];
@@ -102,7 +102,7 @@ const bindings: Array<Binding> = [];
  * Listens for a server on an address (0, 0: all) and port.
  * @returns 0, or EADDRINUSE, ENOBUFS
  */
-export function listenTcp(tcp: TcpModule, server: HttpServer, hi: u64, lo: u64, port: u32): i32 {
+export function listenTcp(tcp: TcpModule, server: ContentServer, hi: u64, lo: u64, port: u32): i32 {
   let number = -1;
   for (let i = 0; i < bindings.length; i++) if (bindings[i].server == server && bindings[i].tcp == tcp) number = i;
   if (number < 0) number = bindings.push(new Binding(tcp, server)) - 1;
@@ -137,5 +137,5 @@ function onEvent(c: Connection, events: u32): void {
   if (events & Event.WRITABLE) bits |= WireEvent.WRITABLE;
   if (events & Event.PEER_CLOSED) bits |= WireEvent.PEER_CLOSED;
   if (events & (Event.CLOSED | Event.ERROR)) bits |= WireEvent.GONE;
-  HttpServer.of(connection).event(connection, bits);
+  ContentServer.of(connection).event(connection, bits);
 }

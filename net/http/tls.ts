@@ -1,11 +1,11 @@
-// HTTP over TLS: listeners that feed an HttpServer, and the Wire of a TLS session. A response's head and the first bytes of
+// HTTP over TLS: listeners that feed an ContentServer, and the Wire of a TLS session. A response's head and the first bytes of
 // its content leave in one record; content is encrypted where it lies.
 
 import { log, LogLevel } from "../../runtime";
 import { Listener, TcpModule } from "../tcp/index";
 import { TlsContext, TlsEvent, TlsLayer, tlsLayer, TlsSession, TlsUser } from "../tls/index";
 import { HttpConnection } from "./connection";
-import { HttpServer } from "./server";
+import { ContentServer } from "./server";
 import { Wire, WireEvent } from "./wire";
 
 /** Connections that may wait between TCP's handshake and the end of the turn. */
@@ -123,7 +123,7 @@ class HttpsUser extends TlsUser {
   constructor(
     readonly tcp: TcpModule,
     readonly wire: TlsWire,
-    private readonly server: HttpServer,
+    private readonly server: ContentServer,
     readonly context: TlsContext,
   ) {
     super();
@@ -160,7 +160,7 @@ class HttpsUser extends TlsUser {
 export function listenTls(
   tcp: TcpModule,
   wire: TlsWire,
-  server: HttpServer,
+  server: ContentServer,
   context: TlsContext,
   hi: u64,
   lo: u64,

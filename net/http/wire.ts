@@ -1,5 +1,5 @@
 // What the HTTP server needs of a byte stream, by handle, without waiting: TCP gives it, later TLS, and tests give it with
-// arrays. Events come back through HttpServer.event.
+// arrays. Events come back through ContentServer.event.
 
 export const enum WireEvent {
   READABLE = 1,

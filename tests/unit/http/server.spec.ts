@@ -5,7 +5,7 @@ import {
   fileResource,
   HttpConnection,
   HttpOptions,
-  HttpServer,
+  ContentServer,
   redirectResource,
   Site,
   Sites,
@@ -80,7 +80,7 @@ const body = String.UTF8.encode("hello world");
 const large = String.UTF8.encode("x".repeat(5000));
 let wire = new TestWire();
 let wheel = new TimerWheel(0);
-let server: HttpServer | null = null;
+let server: ContentServer | null = null;
 let c: HttpConnection | null = null;
 let options = new HttpOptions();
 
@@ -98,7 +98,7 @@ function start(): void {
   site.add("/d", redirectResource("/d e/"));
   const sites = new Sites();
   sites.add("*", site);
-  server = new HttpServer(wire, wheel, sites, options);
+  server = new ContentServer(wire, wheel, sites, options);
   c = server!.accept(1);
 }
 function event(bits: u32): void {
