@@ -3,6 +3,8 @@
 //   "dns": { "servers": ["9.9.9.9", "2620:fe::fe"], "search": ["example.org"] }
 //
 // Without servers, those that DHCP and router advertisements tell of are asked.
+//
+// clang: -Oz
 
 import { Section } from "../runtime";
 import { isMulticast, isUnspecified, parseAddress } from "./ip/address";

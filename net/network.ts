@@ -1,5 +1,7 @@
 // The network of a service in one call: cards, the configuration's `interfaces` (DHCP on each card when it has none), TCP.
 // Appliances with a section of their own in the configuration wire the same parts themselves.
+//
+// clang: -Oz
 
 import {
   coreNumber,

@@ -6,6 +6,8 @@
 // 1. At most NOTICES wait; what comes on top is counted (`noticesLost`), so a peer cannot flood the log faster than a
 //    turn empties it.
 // 2. A kind whose cause lies with a peer is limited by its sender before it comes here (ARP: one conflict in 10 s).
+//
+// clang: -Oz
 
 import { formatAddress } from "./ip/address";
 import { formatMac } from "./wire/ethernet";

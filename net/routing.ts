@@ -6,6 +6,8 @@
 //               { "to": "192.0.2.0/24", "blackhole": true } ]              dropped without a word
 //
 // The longest prefix wins, whatever the order; of equal ones the least `metric`.
+//
+// clang: -Oz
 
 import { log, LogLevel, Section } from "../runtime";
 import { interfaceNamed } from "./configure";

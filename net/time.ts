@@ -3,6 +3,8 @@
 //   "time": { "servers": ["pool.ntp.org", "10.0.0.1"] }
 //
 // Without servers, those that DHCP tells of are asked. Core 0 asks, the others are told.
+//
+// clang: -Oz
 
 import { coreCount, coreNumber, onPublished, publish, readPublished, Section, setWallTime, Topic } from "../runtime";
 import { parseAddress } from "./ip/address";

@@ -1,4 +1,6 @@
 // The time of day: what a time server said where one was asked (net/sntp), else the machine's own clock; unknown without either.
+//
+// clang: -Oz
 
 import { clockMonotonic, clockWall } from "./platform";
 

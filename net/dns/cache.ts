@@ -3,6 +3,8 @@
 // Invariants
 // 1. At most ENTRIES names; what is new takes the place of what has been there longest.
 // 2. Nothing is remembered longer than MOST_S, or MOST_NEGATIVE_S for what is not there.
+//
+// clang: -Oz
 
 const ENTRIES: i32 = 256;
 const SECOND_NS: i64 = 1_000_000_000;

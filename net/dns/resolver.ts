@@ -6,6 +6,8 @@
 //
 // Against forged answers (RFC 5452): each question has a socket of its own on a drawn port that hears only its server, a drawn
 // id, and letters whose case is drawn. Who answers the wrong way is taken for an attacker, and the question repeated by TCP.
+//
+// clang: -Oz
 
 import { Errno, random } from "../../runtime";
 import { now } from "../../fibers";

@@ -1,6 +1,8 @@
 // The source address of an IPv6 packet whose sender has none (RFC 6724, 5), among the addresses of the interface it leaves by:
 // rules 1 (the same address), 2 (scope), 3 (one still being checked counts as deprecated: RFC 4429, 3.1), 6 (label) and 8
 // (longest common prefix, within 64 bits). The others do not apply: no home addresses, one interface.
+//
+// clang: -Oz
 
 import { Ipv6Address, Ipv6Interface } from "./ipv6-interface";
 

@@ -2,6 +2,8 @@
 // addresses of, and the MTU; now and then, and when asked.
 //
 // Invariant: advertisements to all are at least 3 s apart (RFC 4861, 6.2.6), however often somebody asks.
+//
+// clang: -Oz
 
 import { allocPacket, Timer } from "../../runtime";
 import { Interface } from "../link/interface";

@@ -7,6 +7,8 @@
 // 2. An address that somebody else turns out to have in that second is given up; later it is defended, and people are told.
 // 3. The address of the link hides the hardware address: fe80:: and a keyed hash of it (RFC 7217; nothing random survives a
 //    boot here, so the key is fixed and the hardware address is its only secret).
+//
+// clang: -Oz
 
 import { Errno, Packet, sipHash, Timer } from "../../runtime";
 import { Interface, InterfaceAddress } from "../link/interface";

@@ -10,6 +10,8 @@
 //    replaces nothing that was there before.
 // 2. Each entry has an end, at which everything that was made of it is taken back.
 // 3. Packets are only queued by `input`: what follows from them allocates, and the packet path must not.
+//
+// clang: -Oz
 
 import { allocPacket, Packet, PacketQueue, sipHash, Timer } from "../../runtime";
 import { Interface } from "../link/interface";

@@ -1,6 +1,8 @@
 // Announcing and defending an own IPv4 address (RFC 5227, 2.3 and 2.4): two announcements two seconds apart, the first
 // at once; one
 // announcement when somebody else claims the address, at most every ten seconds.
+//
+// clang: -Oz
 
 import { Timer } from "../../runtime";
 import { stackAt } from "../stack";

@@ -5,6 +5,8 @@
 // 1. A message counts only with hop limit 255, code 0 and well-formed options (checked by who calls, and here).
 // 2. An entry is made only by a solicitation for one of our addresses, or by our own question; advertisements make none.
 // 3. A claim for one of our own addresses changes nothing in the cache.
+//
+// clang: -Oz
 
 import { allocPacket, Packet } from "../../runtime";
 import { checksumIcmp6 } from "../ip/icmpv6";

@@ -7,6 +7,8 @@
 // 1. An answer counts when it repeats a drawn number, comes from the server that was asked, and makes sense.
 // 2. Of three samples or more, more than half must agree, else the time is left as it is, and people are told.
 // 3. No server is asked more often than each 15 s; one that refuses (RFC 5905, 7.4) is not asked again.
+//
+// clang: -Oz
 
 import { clockMonotonic, formatTime, log, LogLevel, random, setWallTime, wallTime } from "../../runtime";
 import { now, sleep, spawn } from "../../fibers";

@@ -1,5 +1,7 @@
 // Names to addresses for fibers: literal addresses, localhost (RFC 6761, 6.3), and what the name servers say. Servers are those of the
 // configuration's `dns`, else those that DHCP and router advertisements gave.
+//
+// clang: -Oz
 
 import { Errno } from "../../runtime";
 import { Fiber, spawn } from "../../fibers";

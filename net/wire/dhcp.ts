@@ -3,6 +3,8 @@
 //
 //   0   1     2     3     4    8     10     12      16      20      24      28       44     108    236    240
 //   |op |htype|hlen |hops | xid| secs| flags| ciaddr| yiaddr| siaddr| giaddr| chaddr | sname| file | magic| options
+//
+// clang: -Oz
 
 import { loadMac, storeMac } from "./ethernet";
 

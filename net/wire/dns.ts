@@ -3,6 +3,8 @@
 //
 //   0    2       4         6         8          10       12
 //   | id | flags | qdcount | ancount | nscount | arcount | question: name, type, class | records: name, type, class, TTL, data
+//
+// clang: -Oz
 
 export const DNS_PORT: u32 = 53;
 export const DNS_HEADER_BYTES: u32 = 12;

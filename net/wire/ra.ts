@@ -7,6 +7,8 @@
 //   prefix (3), 32 bytes:  | 3 | 4 | bits | flags | valid | preferred | reserved | prefix at 16 |
 //   route (24, RFC 4191):  | 24 | n | bits | preference | lifetime | prefix at 8, 0 to 16 bytes |
 //   servers (25, RFC 8106): | 25 | n | reserved | lifetime | addresses at 8 |
+//
+// clang: -Oz
 
 import { storeMac } from "./ethernet";
 import { emitIcmp6, Icmp6Type, icmp6Type } from "./icmpv6";
