@@ -7,9 +7,8 @@
 //       +-----------> REACHABLE                       ^---- answer, hint from above ----+
 //
 // Invariants
-// 1. The number of entries is fixed. A new one takes a free one, else the least recently used one that nothing waits
-//    for, so a scan of a prefix
-//    cannot push out more than is unused, and cannot grow memory (RFC 6583).
+// 1. The number of entries is fixed. A new one takes a free one, else the oldest that has not answered or is not in use: a scan
+//    of a prefix pushes out its own entries, and cannot grow memory (RFC 6583).
 // 2. Packets wait only in INCOMPLETE entries; an entry holds at most `neighbourQueue`, all together
 //    `neighbourPackets`. The oldest is dropped
 //    first: the latest is the one worth keeping (RFC 1122, 2.3.2.2).
@@ -44,6 +43,10 @@ const SECOND_NS: i64 = 1_000_000_000;
 const REACHABLE_NS: i64 = 30 * SECOND_NS;
 const DELAY_NS: i64 = 5 * SECOND_NS;
 const RETRANS_NS: i64 = SECOND_NS;
+/** So long after it answered an entry is taken to be in use: confirmed anew by then where packets go to it. */
+const IN_USE_NS: i64 = 2 * REACHABLE_NS;
+/** Entries that are looked at for one to replace. */
+const VICTIMS: i32 = 16;
 /** Questions before giving up: to all, and to the known station. */
 const MAX_MULTICAST_SOLICIT: u32 = 3;
 const MAX_UNICAST_SOLICIT: u32 = 3;
@@ -139,14 +142,12 @@ export class Neighbours {
     const stack = stackAt(this.stackId);
     let entry = this.freeList;
     if (entry == null) {
-      entry = this.lruHead;
-      // Entries that packets wait for are spared, but looking for one that is not must stay cheap.
-      for (let i = 0; entry != null && entry.queueCount > 0 && i < 8; i++) entry = entry.lruNext;
-      if (entry == null || entry.queueCount > 0) {
+      const victim = this.victim(stack);
+      if (victim == null) {
         stack.counters.neighbourTableFull++;
         return null;
       }
-      this.remove(entry);
+      this.remove(victim);
       entry = this.freeList!;
     }
     this.freeList = entry.chain;
@@ -165,6 +166,19 @@ export class Neighbours {
     this.count++;
     this.linkLast(entry);
     return entry;
+  }
+
+  // Whose place a new entry takes: the oldest of those that have not answered, so that a scan pushes out only its own entries,
+  // or one that is not in use. Those in use get a second chance; the search stays short.
+  private victim(stack: Stack): Neighbour | null {
+    for (let i = 0; i < VICTIMS; i++) {
+      const entry = this.lruHead;
+      if (entry == null || entry.state < NeighbourState.REACHABLE) return entry;
+      const confirmed = entry.confirmed_ns;
+      if (confirmed == i64.MIN_VALUE || stack.now_ns - confirmed > IN_USE_NS) return entry;
+      this.touch(entry);
+    }
+    return this.lruHead;
   }
 
   /**

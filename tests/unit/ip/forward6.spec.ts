@@ -243,6 +243,36 @@ describe("a router of IPv6", () => {
   });
 });
 
+describe("a scan of a network behind the router (RFC 6583)", () => {
+  it("pushes out no neighbour in use, delays nobody, and leaves nothing behind", () => {
+    const net = new Routed();
+    const to = net.receiver.open()!;
+    expect(net.receiver.bind(to, 0, 0, 53)).toBe(0);
+    net.send(100, EAST);
+    net.receiver.receive(to)!.free();
+    const serial = net.router.neighbours.find(1, EAST, 1)!.serial;
+    const frame = last(net.fromA).slice<StaticArray<u8>>();
+    for (let i: u64 = 0; i < 5000; i++) {
+      const scan = frame.slice<StaticArray<u8>>();
+      store<u64>(changetype<usize>(scan) + 46, bswap<u64>(0x10000 + i));
+      net.world.inject(net.west, scan);
+      net.world.run(net.world.now_ns + 100_000);
+    }
+    const known = net.router.neighbours.find(1, EAST, 1);
+    expect(known != null && known.serial == serial).toBe(true);
+    const before = net.toB.frames.length;
+    net.world.inject(net.west, frame);
+    net.world.run(net.world.now_ns + 1_000_000);
+    expect(net.toB.frames.length).toBe(before + 1);
+    expect(net.router.neighbours.count <= net.router.limits.neighbours).toBe(true);
+    for (let p = net.receiver.receive(to); p != null; p = net.receiver.receive(to)) p.free();
+    net.world.run(net.world.now_ns + 10 * SECOND);
+    for (let p = net.receiver.receive(to); p != null; p = net.receiver.receive(to)) p.free();
+    net.receiver.close(to);
+    expect(packetsFree).toBe(packetsTotal);
+  });
+});
+
 describe("a filter in the way of IPv6", () => {
   it("sees what is forwarded, also what came in fragments, whole; it leaves in fragments no larger", () => {
     const net = new Routed();
