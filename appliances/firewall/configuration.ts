@@ -1,5 +1,6 @@
 // The section `firewall` of a configuration (CONFIG.md, Firewall): zones, aliases, rules, translations, state, hygiene. The
 // image, `heddle check` and `heddle explain` read it by this one function.
+// clang: -Oz
 
 import { Bundles, Card, Configuration, info, Info, MachineConfiguration, readMachine, Section } from "../../runtime";
 import {

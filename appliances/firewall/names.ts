@@ -1,4 +1,5 @@
 // What rules call things by: interfaces and zones, aliases of addresses and ports, protocols, ICMP types.
+// clang: -Oz
 
 import { closest, ConfigSource, JsonKind, parseCount, quote, Section } from "../../runtime";
 import { addPrefix, Places, Ranges } from "../../net/filter";

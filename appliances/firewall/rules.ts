@@ -1,4 +1,5 @@
 // `rules` and `nat` of the section `firewall` (CONFIG.md, Firewall): from JSON to what net/filter compiles.
+// clang: -Oz
 
 import { INVALID, parseRate, Section } from "../../runtime";
 import { isV4, parseAddress, ParsedAddress } from "../../net";

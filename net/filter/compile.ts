@@ -1,4 +1,5 @@
 // From rules as people write them (rules.ts) to a policy that is looked up (policy.ts); and which rules can never decide.
+// clang: -Oz
 
 import { TreeBuilder } from "./tree";
 import { NO_RULE, Policy, RangeSet, Rule, RULE_BYTES, selectorOf, SLOTS } from "./policy";

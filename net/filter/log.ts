@@ -1,6 +1,7 @@
 // Packets that rules log. The packet path leaves a record of fixed size; a timer makes lines of them a little later.
 //
 // Invariant: at most RECORDS wait. What comes on top is counted and said in one line, so that a flood cannot fill the log.
+// clang: -Oz
 
 import { Timer } from "../../runtime";
 import { formatAddress, formatHost } from "../ip/address";

@@ -1,4 +1,5 @@
 // Refusing a packet so that its sender knows: a RST for TCP (RFC 9293, 3.10.7.1), port unreachable for others.
+// clang: -Oz
 
 import { allocPacket, Packet } from "../../runtime";
 import { sendIcmpError } from "../ip/icmp";

@@ -1,5 +1,6 @@
 // A policy as people write it, in the terms of the machine: what the configuration's reader fills in and `compilePolicy`
 // (compile.ts) takes.
+// clang: -Oz
 
 import { v4 } from "../ip/address";
 

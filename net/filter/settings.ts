@@ -1,4 +1,5 @@
 // What a firewall is told to do, in the terms of the machine. The appliance's reader fills it in.
+// clang: -Oz
 
 import { Action, Ranges, RuleSpec } from "./rules";
 import { NatSpec } from "./nat";

@@ -1,4 +1,5 @@
 // What would become of a packet, step by step, by the same look-ups as on the packet path: `heddle explain`.
+// clang: -Oz
 
 import { formatAddress, formatHost } from "../ip/address";
 import { RouteKind } from "../ip/route";

@@ -81,7 +81,7 @@ function addresses(dice: Dice, six: boolean): string[] {
 const ports = (dice: Dice) =>
   Array.from({ length: 1 + dice.below(3) }, () => {
     const from = 1 + dice.below(100);
-    return dice.chance(50) ? String(from) : `${from}-${from + dice.below(40)}`;
+    return dice.chance(20) ? String(from) : `${from}-${from + 20 + dice.below(40)}`;
   });
 
 const FLAGS: Record<string, number> = { syn: 2, psh: 8, urg: 32, ece: 64, cwr: 128 };
@@ -90,20 +90,20 @@ function randomRule(dice: Dice): Rule {
   const rule: Rule = { action: dice.of(["accept", "drop", "reject"]) };
   if (dice.chance(35)) rule.from = dice.of(["eth0", "eth1"]);
   if (dice.chance(35)) rule.to = dice.of(["eth0", "eth1"]);
-  const six = dice.chance(35);
-  // No rule takes everything, or those behind it would decide nothing.
-  if (dice.chance(50)) rule.source = addresses(dice, six);
-  if (!rule.source || dice.chance(30)) rule.destination = addresses(dice, six);
   const kind = dice.below(10);
   if (kind < 4) rule.protocol = ["tcp"];
-  else if (kind < 6) rule.protocol = ["udp"];
-  else if (kind < 7) rule.protocol = ["tcp", "udp"];
+  else if (kind < 5) rule.protocol = ["udp"];
+  else if (kind < 6) rule.protocol = ["tcp", "udp"];
   else if (kind < 9) rule.protocol = [dice.of(["icmp", "icmpv6"])];
-  if (kind < 7 && dice.chance(60)) rule.port = ports(dice);
-  if (kind < 7 && dice.chance(50)) rule.sourcePort = ports(dice);
-  if ((kind === 7 || kind === 8) && dice.chance(80))
-    rule.icmpType = rule.protocol![0] === "icmp" ? dice.of([[8], [13], [8, 13]]) : [128];
-  if (kind < 4 && dice.chance(60))
+  const six = rule.protocol?.[0] === "icmpv6" || (rule.protocol?.[0] !== "icmp" && dice.chance(35));
+  // What has a field of its own needs addresses less; no rule takes everything, or those behind it would decide nothing.
+  if (dice.chance(kind < 9 ? 40 : 70)) rule.source = addresses(dice, six);
+  if (dice.chance(55) || (kind === 9 && !rule.source)) rule.destination = addresses(dice, six);
+  if (kind < 6 && (dice.chance(80) || (!rule.source && !rule.destination))) rule.port = ports(dice);
+  if (kind < 6 && dice.chance(50)) rule.sourcePort = ports(dice);
+  if (kind >= 6 && kind < 9)
+    rule.icmpType = rule.protocol![0] === "icmpv6" ? [128] : rule.source ? dice.of([[8], [8, 13]]) : [13];
+  if (kind < 4 && dice.chance(70))
     rule.tcpFlags = dice.of(["syn/syn,ece", "syn,ece/syn,ece", "psh/psh", "none/urg,psh", "none/ece"]);
   return rule;
 }
