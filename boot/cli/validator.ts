@@ -15,7 +15,11 @@ import { Problem } from "./problem.ts";
 import { applianceOfImage, root } from "./services.ts";
 
 /** Sections of a configuration, and the appliance that reads each. */
-const APPLIANCES: Record<string, string> = { httpServer: "http-server", firewall: "firewall" };
+const APPLIANCES: Record<string, string> = {
+  httpServer: "http-server",
+  firewall: "firewall",
+  loadBalancer: "balancer",
+};
 const MEMORY_BASE = 0x200000;
 const ENTRY = "heddle-validator.ts";
 

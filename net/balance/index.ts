@@ -6,3 +6,5 @@ export { Maglev, MAGLEV_ENTRIES, NOBODY } from "./maglev";
 export { HashSeed } from "./seed";
 export { SourceCounts, StickTable } from "./sources";
 export { Turns } from "./turns";
+export { HealthOptions, startHealth } from "./health";
+export { Proxy, ProxyDrainer, ProxyOptions } from "./proxy";
