@@ -1,5 +1,5 @@
 // The hashes of the balancer's choice, keyed by `hashSeed` of the configuration: the same configuration gives the same table and
-// the same choice on every instance (docs/balancer-hash.md has them byte by byte). They index only tables whose size the
+// the same choice on every instance. They index only tables whose size the
 // configuration fixes; tables that a peer fills are keyed per boot.
 //
 //   key = SHA-256("heddle/balance/1:" seed), its first 16 bytes        k0, k1: little-endian
