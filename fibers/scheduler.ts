@@ -13,6 +13,9 @@
 
 import {
   collectAtSwitch,
+  counter,
+  fibersReport,
+  logReports,
   stressing,
   log,
   LogLevel,
@@ -28,7 +31,7 @@ import {
   trapTaken,
   Errno,
 } from "../runtime";
-import { describeTask, giveTask, labelOf, takeTask, Task, TaskState } from "./task";
+import { describeTask, fiberCount, giveTask, labelOf, takeTask, Task, TaskState } from "./task";
 import { removeWaiter } from "./wait-queue";
 
 /** Bytes of a fiber's stack when nothing else is said. */
@@ -85,11 +88,14 @@ function settle(task: Task, result: i32): void {
   task.joiners = null;
 }
 
+const trapped = counter("fibers ended by traps");
+
 // On the loop's stack: the platform has ended the running fiber by a trap (it resumed the loop as if the fiber had switched to
 // it). It was in service code, so it is in no queue and no timer of its runs.
 function cleanUp(task: Task): void {
   current = null;
   trapTaken();
+  trapped.value++;
   if (task.timer.isSet) timers().cancel(task.timer);
   if (task.queue != 0) removeWaiter(task);
   settle(task, Errno.ETRAP);
@@ -216,12 +222,16 @@ export function yieldFiber(): void {
 
 /** Runs ready fibers from the loop. */
 export class Scheduler extends Source {
+  /** The deadlock that the fibers are in was reported. */
+  private said: bool = false;
+
   poll(pending: i32, now_ns: i64): bool {
     budget = RUN_BUDGET;
+    if (readyCount > 0) this.said = false;
     for (let task = takeReady(); task != null; task = takeReady()) {
       switchAway(task);
-      const trapped = current;
-      if (trapped != null) cleanUp(trapped);
+      const victim = current;
+      if (victim != null) cleanUp(victim);
       collectAtSwitch();
     }
     return readyCount > 0;
@@ -229,6 +239,19 @@ export class Scheduler extends Source {
 
   arm(): bool {
     return readyCount > 0;
+  }
+
+  wakes(): bool {
+    return false;
+  }
+
+  // The fibers that are left wait for one another.
+  stuck(): void {
+    if (fiberCount == 0 || this.said) return;
+    this.said = true;
+    log(LogLevel.ERROR, "deadlock: nothing can ever wake the fibers that wait, " + fiberCount.toString() + " in all");
+    fibersReport();
+    logReports();
   }
 }
 

@@ -26,6 +26,11 @@ class StackSource extends Source {
     return this.stack.busy;
   }
 
+  // Its cards are sources of their own.
+  wakes(): bool {
+    return false;
+  }
+
   deadline(): i64 {
     return this.stack.wheel.nextDeadline();
   }

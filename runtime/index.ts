@@ -12,6 +12,7 @@ export {
   devCount,
   devKind,
   exit,
+  fibersReport,
   info,
   Info,
   LOOP_STACK,
@@ -62,10 +63,12 @@ export {
   LogLevel,
   LogSink,
   logs,
+  logReports,
   print,
   removeLogSink,
   uptime,
 } from "./log";
+export { counter, Counter } from "./notes";
 export { LogReader, resizeLogRing, ringCount } from "./log-ring";
 export * from "./json/index";
 export * from "./config/index";

@@ -10,6 +10,8 @@
 //    across a change of the size.
 // clang: -Oz
 
+import { notes } from "./notes";
+
 /** Bytes of a record before its text. */
 const HEADER: u32 = 24;
 /** In place of the text's length: the rest of the ring up to its end is unused. */
@@ -22,6 +24,14 @@ let oldest: u64 = 0;
 let next: u64 = 0;
 let count: u64 = 0;
 
+/** A panic shows the last lines: it must find them. */
+function note(): void {
+  notes.log = base;
+  notes.log_bytes = bytes;
+  notes.oldest = oldest;
+  notes.next = next;
+}
+
 /** Lines logged so far: the number of the next one. */
 export function ringCount(): u64 {
   return count;
@@ -31,6 +41,7 @@ export function ringCount(): u64 {
 export function ringAppend(level: u32, time_ns: i64, text: usize, length: u32): void {
   if (base == 0) resizeLogRing(DEFAULT_BYTES);
   put(level, count++, time_ns, text, length);
+  note();
 }
 
 /** Changes the size, in bytes (4 KiB and more); the newest lines that fit stay. */
@@ -46,6 +57,7 @@ export function resizeLogRing(size: u32): void {
   // The positions go on growing, at a multiple of the new size.
   next = ((to + size - 1) / size) * size;
   oldest = next;
+  note();
   if (oldBase == 0) return;
   let at = from;
   while (at < to) {
@@ -58,6 +70,7 @@ export function resizeLogRing(size: u32): void {
     put(load<u32>(record, 4), load<u64>(record, 8), load<i64>(record, 16), record + HEADER, length);
     at += recordBytes(length);
   }
+  note();
   heap.free(oldBase);
 }
 

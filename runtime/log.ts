@@ -8,8 +8,9 @@
 // are replaced, so that nobody outside can write to the console's terminal or forge a line.
 // clang: -Oz
 
-import { clockMonotonic, consoleWrite, info, Info } from "./platform";
+import { clockMonotonic, consoleWrite, CoreState, coreState, info, Info } from "./platform";
 import { ringAppend } from "./log-ring";
+import { takeReport } from "./notes";
 
 /** Levels as in the configuration's `log.level`. */
 export const enum LogLevel {
@@ -78,6 +79,20 @@ export function logBytes(level: LogLevel, at: usize, length: u32, console: bool)
     store<u8>(line + shown, 0x0a);
     consoleWrite(line, <i32>shown + 1);
   }
+  for (let i = 0; i < sinks.length; i++) sinks[i].notify();
+}
+
+// What is on the console already.
+function keep(text: string): void {
+  ringAppend(LogLevel.ERROR, clockMonotonic(), line + PREFIX_BYTES, encode(text));
+}
+
+/** Puts what the platform has reported into the ring: of this core, and on core 0 of those that have panicked. */
+export function logReports(): void {
+  takeReport(<i32>info(Info.CORE), keep);
+  if (info(Info.CORE) == 0)
+    for (let core: i32 = 1, n = <i32>info(Info.CORES); core < n; core++)
+      if (coreState(core) == CoreState.DEAD) takeReport(core, keep);
   for (let i = 0; i < sinks.length; i++) sinks[i].notify();
 }
 

@@ -43,6 +43,22 @@ export declare function panic(message: usize, length_bytes: i32): void;
 @external("env", "backtrace")
 export declare function backtrace(): void;
 
+/** Writes the name and the backtrace of each suspended fiber to the console, at most 100. */
+@external("env", "fibersReport")
+export declare function fibersReport(): void;
+
+/** Names what a panic says besides its place: `Notes` of notes.ts, for good. Read with every check. */
+@external("env", "panicNotes")
+export declare function panicNotes(notes: usize): void;
+
+/**
+ * Takes what was reported on the console (traps, the watchdog, all fibers, a panic) and is not taken yet: of this core, or
+ * of one that is DEAD. `Pending.REPORT` says that there is something.
+ * @returns bytes written to `target`; 0: nothing more
+ */
+@external("env", "reportTake")
+export declare function reportTake(core: i32, target: usize, capacity: i32): i32;
+
 // ---------------------------------------------------------------- facts
 
 /** Keys of `info`. */
@@ -105,6 +121,8 @@ export declare function random(data: usize, length_bytes: i32): void;
 
 /** Bits of the pending word besides the devices' (bit N: device N, N < 24). */
 export const enum Pending {
+  /** Something was reported (`reportTake`). */
+  REPORT = 1 << 27,
   TIMER = 1 << 28,
   WAKE = 1 << 29,
   /** The power button, or SIGTERM/SIGINT when hosted. */

@@ -10,6 +10,8 @@
 // 3. `loopNow()` is read once a turn: everything that happens in a turn happens at one time.
 
 import { clockMonotonic, Pending, pendingTake, wait } from "../platform";
+import { logReports } from "../log";
+import { counter } from "../notes";
 import { collectDue, collectStep } from "../memory/collector";
 import { TimerWheel } from "./timer";
 
@@ -38,6 +40,14 @@ export abstract class Source {
     return false;
   }
 
+  /** Whether something outside this core's program, a device or another core, can give the source work. */
+  wakes(): bool {
+    return true;
+  }
+
+  /** Called when the core is about to halt for ever: there is no timer, and nothing outside can wake it. */
+  stuck(): void {}
+
   /** When the source wants its turn although nothing raises an interrupt: its own timers. Monotonic, ns. */
   deadline(): i64 {
     return i64.MAX_VALUE;
@@ -51,9 +61,16 @@ let wheel: TimerWheel | null = null;
 let lateCount = 0;
 let shutdownHandler: Source | null = null;
 
+const turns = counter("loop turns");
+const halts = counter("loop halts");
+
 /** Turns of the loop, and times that it halted. */
-export let loopTurns: u64 = 0;
-export let loopHalts: u64 = 0;
+export function loopTurns(): u64 {
+  return turns.value;
+}
+export function loopHalts(): u64 {
+  return halts.value;
+}
 
 /** Monotonic time at the start of this turn, ns. */
 @inline
@@ -98,6 +115,11 @@ export function stopLoop(): void {
   running = false;
 }
 
+function canWake(): bool {
+  for (let i = 0; i < sources.length; i++) if (unchecked(sources[i]).wakes()) return true;
+  return false;
+}
+
 /** Runs the loop until `stopLoop`. */
 export function runLoop(): void {
   const w = timers();
@@ -105,7 +127,8 @@ export function runLoop(): void {
   while (running) {
     const pending = pendingTake();
     now_ns = clockMonotonic();
-    loopTurns++;
+    turns.value++;
+    if (pending & Pending.REPORT) logReports();
     if (pending & Pending.SHUTDOWN) {
       const handler = shutdownHandler;
       if (handler == null) return;
@@ -128,7 +151,9 @@ export function runLoop(): void {
       deadline = min(deadline, source.deadline());
     }
     if (more) continue;
-    loopHalts++;
+    if (deadline == i64.MAX_VALUE && shutdownHandler == null && !canWake())
+      for (let i = 0; i < count; i++) unchecked(sources[i]).stuck();
+    halts.value++;
     wait(deadline);
   }
 }

@@ -40,6 +40,10 @@ export function platformImports(memory) {
     panic: (message, length) => end(`panic: ${Buffer.from(bytes(message >>> 0, length)).toString()}`),
     backtrace: () => process.stdout.write(`${new Error("backtrace").stack}\n`),
 
+    fibersReport: () => {},
+    panicNotes: () => {},
+    reportTake: () => 0,
+
     info: (key) => FACTS.get(key) ?? 0n,
 
     clockMonotonic: () => process.hrtime.bigint() - origin,

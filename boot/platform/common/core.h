@@ -31,6 +31,13 @@ struct watch {
   u32 ticks;               // since then, without a move
 };
 
+// What was reported, for the log: the last bytes, taken by the loop (trap.c). Positions only grow; modulo the size they wrap.
+#define REPORT_BYTES 8192u
+struct report {
+  u32 written, taken;
+  char bytes[REPORT_BYTES];
+};
+
 struct core {
   u8* memory;              // base of the linear memory: this struct + CORE_BELOW
   u32 number;
@@ -48,6 +55,8 @@ struct core {
   u64 bells;               // bit N: core N rang (cores.h); atomic
   u32 waiting;             // the core halts, or is about to; atomic
   u32 state;               // enum core_state; atomic
+  u32 notes;               // offset of `struct notes` (notes.c), 0: none
+  struct report report;
 };
 
 // A safe way from an offset to a pointer for bytes that native code only reads or writes within linear memory.

@@ -1,6 +1,6 @@
 // The cores' boundary that is the same on every platform: states, wake-ups, channels, the panic policy (cores.h).
 // clang: -Os
-#include "cores.h"
+#include "notes.h"
 #include "platform.h"
 #include "wasm-rt.h"
 
@@ -17,7 +17,7 @@ static u64 broken[CORES_MAX];    // or there was no memory for them: what was ma
 static u32 channels_lock;
 static u32 panic_policy = PANIC_END;
 
-static struct core* find(u32 number) {
+struct core* core_find(u32 number) {
   return number < core_count ? __atomic_load_n(&core_table[number], __ATOMIC_ACQUIRE) : NULL;
 }
 
@@ -28,7 +28,7 @@ void core_announce(struct core* core) {
 
 u32 w2c_env_coreState(struct core* core, u32 number) {
   (void)core;
-  struct core* other = find(number);
+  struct core* other = core_find(number);
   return other ? __atomic_load_n(&other->state, __ATOMIC_ACQUIRE) : CORE_OFF;
 }
 
@@ -39,7 +39,7 @@ void core_raise(struct core* core, u32 bits) {
 }
 
 void w2c_env_coreWake(struct core* core, u32 number) {
-  struct core* other = find(number);
+  struct core* other = core_find(number);
   if (!other || other == core) return;
   __atomic_fetch_or(&other->bells, 1ull << core->number, __ATOMIC_SEQ_CST);
   core_raise(other, PENDING_WAKE);
@@ -54,7 +54,7 @@ static u64 channel_offset(const struct core* writer, const struct core* reader) 
 
 // Both directions at once: whoever comes first, the other side finds its pages there.
 u32 w2c_env_channelOpen(struct core* core, u32 number) {
-  struct core* other = find(number);
+  struct core* other = core_find(number);
   if (number == core->number) return ERROR_INVAL;
   if (!other) return ERROR_NODEV;
   while (__atomic_exchange_n(&channels_lock, 1, __ATOMIC_ACQUIRE)) __builtin_ia32_pause();
@@ -82,7 +82,7 @@ _Noreturn void core_panicked(struct core* core, int status) {
   switch (__atomic_load_n(&panic_policy, __ATOMIC_RELAXED)) {
     case PANIC_HALT:
       // The others learn of it from core 0, which is woken to look.
-      if (core->number != 0 && core_table[0]) w2c_env_coreWake(core, 0);
+      if (core->number != 0 && core_table[0]) core_raise(core_table[0], PENDING_WAKE | PENDING_REPORT);
       core_stop();
     case PANIC_REBOOT:
     case PANIC_RESTART_CORE:  // no device here can reset one queue and leave the others alone

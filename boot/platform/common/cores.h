@@ -23,6 +23,7 @@ enum panic_policy { PANIC_END, PANIC_HALT, PANIC_REBOOT, PANIC_RESTART_CORE };
 extern u32 core_count;
 extern struct core* core_table[CORES_MAX];
 
+struct core* core_find(u32 number);  // NULL: there is none
 // Makes the instance known to the others; its linear memory is laid out.
 void core_announce(struct core* core);
 // Sets bits of another core's pending word and interrupts its wait.

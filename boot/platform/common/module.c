@@ -5,7 +5,8 @@
 #include "platform.h"
 
 // Bytes between struct core and the function table (struct core has all of them).
-#define TABLE_AFTER_CORE 0x1000ull
+#define TABLE_AFTER_CORE 0x4000ull
+_Static_assert(sizeof(struct core) <= TABLE_AFTER_CORE, "struct core");
 
 static inline w2c_heddle* instance_of(struct core* core) { return (w2c_heddle*)(core->memory - INSTANCE_BELOW); }
 
@@ -77,6 +78,8 @@ _Noreturn void core_main(struct core* core) {
   w2c_heddle* instance = instance_of(core);
   core->loop_top = __builtin_frame_address(0);
   core->kernel_depth = 1;  // the loop is the kernel's
+  // A handler's own page faults could not be served: what it writes is there before.
+  for (u32 i = 0; i < REPORT_BYTES; i += 4096) ((volatile char*)core->report.bytes)[i] = 0;
   wasm2c_heddle_instantiate(instance, core);
   w2c_heddle_main(instance);
   machine_exit(0);

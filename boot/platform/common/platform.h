@@ -8,6 +8,9 @@ void w2c_env_exit(struct core*, u32 status);
 void w2c_env_reboot(struct core*);
 void w2c_env_panic(struct core*, u32 message, u32 length);
 void w2c_env_backtrace(struct core*);
+void w2c_env_fibersReport(struct core*);
+void w2c_env_panicNotes(struct core*, u32 notes);
+u32 w2c_env_reportTake(struct core*, u32 number, u32 target, u32 capacity);
 void w2c_env_abort(struct core*, u32 message, u32 file, u32 line, u32 column);  // asc's; strings are UTF-16 objects
 
 u64 w2c_env_info(struct core*, u32 key);
@@ -103,10 +106,13 @@ void print_backtrace(u64 pc, u64 frame);
 
 // stacks.c: gives the running stack up for ever and makes the loop's the running one; the loop's saved stack pointer.
 u64 stack_abandon(struct core* core);
-// Where the running stack's frames can lie.
-void stack_bounds(struct core* core, u64* low, u64* high);
+// Where a stack's frames can lie.
+void stack_bounds(struct core* core, u32 stack, u64* low, u64* high);
+// Where a suspended fiber goes on; false for a stack that is not suspended or has not run yet.
+struct suspended { u64 pc, frame, low, high; };
+bool stack_suspended(struct core* core, u32 stack, struct suspended* suspended);
 // Its label: what `stackCreate` was given; 0 for the loop's stack.
-u32 stack_label(struct core* core);
+u32 stack_label(struct core* core, u32 stack);
 // switch.S: continues with a stack that stack_switch has left. For handlers that rewrite a frame: entered by a jump with the
 // stack pointer as its argument.
 _Noreturn void stack_resume(u64 sp);

@@ -159,13 +159,24 @@ u64 stack_abandon(struct core* core) {
   return table->loop.sp;
 }
 
-void stack_bounds(struct core* core, u64* low, u64* high) {
-  struct stack* stack = core->running ? find(table_of(core), core->running) : NULL;
+void stack_bounds(struct core* core, u32 handle, u64* low, u64* high) {
+  struct stack* stack = handle ? find(table_of(core), handle) : NULL;
   *high = stack ? (u64)stack : (u64)core->loop_top + 64;
   *low = stack ? stack->limit - STACK_KERNEL_BYTES : *high - LOOP_STACK_REACH;
 }
 
-u32 stack_label(struct core* core) { return core->running ? find(table_of(core), core->running)->label : 0; }
+bool stack_suspended(struct core* core, u32 handle, struct suspended* suspended) {
+  struct stack* stack = find(table_of(core), handle);
+  if (!stack || stack->state != STACK_SUSPENDED) return false;
+  stack_bounds(core, handle, &suspended->low, &suspended->high);
+  // As stack_switch pushed them: five registers, the frame pointer, the return address.
+  const u64* saved = (const u64*)stack->sp;
+  suspended->frame = saved[5];
+  suspended->pc = saved[6];
+  return true;
+}
+
+u32 stack_label(struct core* core, u32 handle) { return handle ? find(table_of(core), handle)->label : 0; }
 
 u32 w2c_env_stackCount(struct core* core) { return table_of(core)->count; }
 

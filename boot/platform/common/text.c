@@ -1,5 +1,6 @@
 // clang: -Oz -mgeneral-regs-only
 #include "text.h"
+#include "notes.h"
 #include "platform.h"
 
 void text_bytes(struct text* text, const char* bytes, u32 length) {
@@ -39,5 +40,6 @@ void text_decimal(struct text* text, u64 value) {
 
 void text_flush(struct text* text) {
   console_write(text->bytes, text->length);
+  if (text->core) report_keep(text->core, text->bytes, text->length);
   text->length = 0;
 }

@@ -5,8 +5,10 @@
 struct text {
   char bytes[512];
   u32 length;
+  struct core* core;  // whose log keeps it; NULL: nobody's
 };
 
+static inline void text_begin(struct text* text, struct core* core) { text->length = 0, text->core = core; }
 void text_string(struct text* text, const char* string);
 void text_bytes(struct text* text, const char* bytes, u32 length);
 void text_hex(struct text* text, u64 value);

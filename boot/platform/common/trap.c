@@ -8,6 +8,7 @@
 // clang: -Oz -mgeneral-regs-only
 #include "cores.h"
 #include "kernel.h"
+#include "notes.h"
 #include "platform.h"
 #include "symbols.h"
 #include "text.h"
@@ -15,6 +16,7 @@
 
 #define EXIT_PANIC 70  // EX_SOFTWARE
 #define MAX_FRAMES 64
+#define MAX_REPORTED 100  // fibers in a report of all
 #define FIBER_ESSENTIAL 1u  // the machine's end with it (fibers/task.ts)
 // No frame of ours is larger than 2 KiB (-Wframe-larger-than), so a step of more than this is not a frame.
 #define MAX_FRAME_BYTES 0x10000
@@ -50,29 +52,32 @@ static void frame_line(struct text* text, u64 pc) {
   text_string(text, "\n");
 }
 
-// Where frames may lie. Before there is a core, and on stacks of the platform's own, anywhere.
-static bool frame_within(struct core* core, u64 frame, u64 low, u64 high) {
-  return frame % 8 == 0 && frame && (!core || (frame >= low && frame + 16 <= high));
+static bool frame_within(u64 frame, u64 low, u64 high) {
+  return frame % 8 == 0 && frame && frame >= low && frame + 16 <= high;
 }
 
-void print_backtrace(u64 pc, u64 frame) {
+static void backtrace_within(struct core* core, u64 pc, u64 frame, u64 low, u64 high) {
   struct text text;
-  text.length = 0;
-  struct core* core = this_core();
-  u64 low = 0, high = 0;
-  if (core && core->loop_top) stack_bounds(core, &low, &high);
-  else core = NULL;
+  text_begin(&text, core);
   for (u32 i = 0; i < MAX_FRAMES && pc; i++) {
     frame_line(&text, pc);
     // The chain of saved frame pointers is native memory: sandboxed code cannot have changed it. Its end is a zero. In the
     // middle of a function's entry or of a switch the register may hold anything: it is checked like everything else.
-    if (!frame_within(core, frame, low, high)) break;
+    if (!frame_within(frame, low, high)) break;
     u64 next = ((const u64*)frame)[0];
     pc = ((const u64*)frame)[1];
     if (next && (next <= frame || next - frame > MAX_FRAME_BYTES)) next = 0;
     frame = next;
   }
   text_flush(&text);
+}
+
+void print_backtrace(u64 pc, u64 frame) {
+  struct core* core = this_core();
+  // Before there is a core, and on stacks of the platform's own, frames may lie anywhere.
+  u64 low = 0, high = ~0ull;
+  if (core && core->loop_top) stack_bounds(core, core->running, &low, &high);
+  backtrace_within(core, pc, frame, low, high);
 }
 
 void w2c_env_backtrace(struct core* core) {
@@ -86,29 +91,52 @@ struct label {
   char name[24];
 };
 
-static const struct label* label_of(struct core* core) {
-  u32 at = stack_label(core);
+static const struct label* label_of(struct core* core, u32 stack) {
+  u32 at = stack_label(core, stack);
   return at && core_range(at, sizeof(struct label), LINEAR_HEAP, core->heap_mapped) ? (const struct label*)core_pointer(core, at) : NULL;
 }
 
-static void text_fiber(struct core* core, struct text* text) {
-  if (core->running == 0) return text_string(text, "the event loop");
-  const struct label* label = label_of(core);
+static void text_fiber(struct core* core, u32 stack, struct text* text) {
+  if (stack == 0) return text_string(text, "the event loop");
+  const struct label* label = label_of(core, stack);
   text_string(text, "fiber ");
-  if (!label) return text_decimal(text, core->running);
+  if (!label) return text_decimal(text, stack);
   text_decimal(text, label->number);
   u32 bytes = label->name_bytes < sizeof label->name ? label->name_bytes : sizeof label->name;
   if (bytes) text_string(text, " (");
-  for (u32 i = 0; i < bytes; i++) {
-    char c = label->name[i] >= 32 && label->name[i] < 127 ? label->name[i] : '?';
-    text_bytes(text, &c, 1);
-  }
+  text_foreign(text, label->name, bytes);
   if (bytes) text_string(text, ")");
+}
+
+void w2c_env_fibersReport(struct core* core) {
+  u32 said = 0, left = 0;
+  struct suspended suspended;
+  for (u32 stack = 1, count = w2c_env_stackCount(core); stack < count; stack++) {
+    if (!stack_suspended(core, stack, &suspended)) continue;
+    if (said == MAX_REPORTED) {
+      left++;
+      continue;
+    }
+    said++;
+    struct text text;
+    text_begin(&text, core);
+    text_fiber(core, stack, &text);
+    text_string(&text, ", suspended\n");
+    text_flush(&text);
+    backtrace_within(core, suspended.pc, suspended.frame, suspended.low, suspended.high);
+  }
+  if (left == 0) return;
+  struct text text;
+  text_begin(&text, core);
+  text_string(&text, "and ");
+  text_decimal(&text, left);
+  text_string(&text, " fibers more\n");
+  text_flush(&text);
 }
 
 bool trap_ends_fiber(struct core* core, enum trap reason) {
   if (core->running == 0 || reason == TRAP_FAULT) return false;
-  const struct label* label = label_of(core);
+  const struct label* label = label_of(core, core->running);
   if (!label || label->flags & FIBER_ESSENTIAL) return false;
   if (core->kernel_depth == 0) return true;
   return core->kernel_depth == KERNEL_LEAF && (reason == TRAP_MEMORY || reason == TRAP_PLATFORM);
@@ -118,7 +146,7 @@ static void text_place(struct core* core, struct text* text) {
   text_string(text, ", on core ");
   text_decimal(text, core->number);
   text_string(text, ", ");
-  text_fiber(core, text);
+  text_fiber(core, core->running, text);
   text_string(text, "\n");
 }
 
@@ -126,6 +154,7 @@ static _Noreturn void panic_end(struct core* core, struct text* text, u64 pc, u6
   text_place(core, text);
   text_flush(text);
   print_backtrace(pc, frame);
+  notes_print(core);
   core_panicked(core, EXIT_PANIC);
 }
 
@@ -146,7 +175,7 @@ static void text_held(struct text* text, u64 held_ms) {
 
 void report_held(struct core* core, u64 held_ms, u64 pc, u64 frame) {
   struct text text;
-  text.length = 0;
+  text_begin(&text, core);
   text_string(&text, "\nwatchdog: the core is held");
   text_held(&text, held_ms);
   text_place(core, &text);
@@ -156,7 +185,7 @@ void report_held(struct core* core, u64 held_ms, u64 pc, u64 frame) {
 
 _Noreturn void core_held(struct core* core, u64 held_ms, u64 pc, u64 frame) {
   struct text text;
-  text.length = 0;
+  text_begin(&text, core);
   text_string(&text, "\npanic: held the core for too long");
   text_held(&text, held_ms);
   panic_end(core, &text, pc + 1, frame);
@@ -164,7 +193,7 @@ _Noreturn void core_held(struct core* core, u64 held_ms, u64 pc, u64 frame) {
 
 u64 trap_take(struct core* core, enum trap reason, u64 detail, u64 pc, u64 frame) {
   struct text text;
-  text.length = 0;
+  text_begin(&text, core);
   bool fiber = trap_ends_fiber(core, reason);
   text_string(&text, fiber ? "\ntrap: " : "\npanic: ");
   text_string(&text, trap_names[reason]);
@@ -203,7 +232,7 @@ u32 w2c_env_trapTaken(struct core* core) {
 
 void w2c_env_panic(struct core* core, u32 message, u32 length) {
   struct text text;
-  text.length = 0;
+  text_begin(&text, core);
   text_string(&text, "\npanic: ");
   if (core_range(message, length, LINEAR_HEAP, core->heap_mapped)) {
     text_bytes(&text, (const char*)core_pointer(core, message), length);
@@ -227,7 +256,7 @@ static void text_utf16(struct core* core, struct text* text, u32 string) {
 
 void w2c_env_abort(struct core* core, u32 message, u32 file, u32 line, u32 column) {
   struct text text;
-  text.length = 0;
+  text_begin(&text, core);
   bool fiber = trap_ends_fiber(core, TRAP_ABORT);
   text_string(&text, fiber ? "\ntrap: abort" : "\npanic: abort");
   if (message) {

@@ -59,6 +59,6 @@ const MICROVM = [
 ];
 
 /** Boots an image on QEMU's microvm. isa-debug-exit makes exit status `s` of the image 2s + 1 of QEMU. */
-export function runGuest(elf: string, args: string[] = [], memory_mib = 64): Promise<Ran> {
-  return runProgram("qemu-system-x86_64", [...MICROVM, "-m", String(memory_mib), "-kernel", elf, ...args], 30_000);
+export function runGuest(elf: string, args: string[] = [], memory_mib = 64, limit_ms = 30_000): Promise<Ran> {
+  return runProgram("qemu-system-x86_64", [...MICROVM, "-m", String(memory_mib), "-kernel", elf, ...args], limit_ms);
 }
