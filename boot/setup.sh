@@ -4,7 +4,8 @@
 #
 #   sh boot/setup.sh         what building and running needs
 #   sh boot/setup.sh --test  also what the tests need
-#   sh boot/setup.sh --tls   also the sources of AWS-LC, for images with TLS; their first build calls this
+#   sh boot/setup.sh --tls   the sources of AWS-LC and what compiles them; the first build of an image with TLS calls this,
+#                            so it leaves npm's packages, which that build is using, alone
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,7 +21,7 @@ esac
 
 # npm writes node_modules/.package-lock.json at the end of an installation: older than the lock file, or absent, means stale.
 installed=node_modules/.package-lock.json
-if [ ! -e "$installed" ] || [ package-lock.json -nt "$installed" ]; then
+if [ "${1-}" != --tls ] && { [ ! -e "$installed" ] || [ package-lock.json -nt "$installed" ]; }; then
   say "npm ci: installing the compilers' npm packages"
   npm ci --no-audit --no-fund --loglevel=error >&2
   touch "$installed"
@@ -42,7 +43,7 @@ fi
 needed="clang:clang ld.lld:lld llvm-objcopy:llvm qemu-system-x86_64:qemu-system-x86 ip:iproute2"
 if [ "${1-}" = --test ]; then
   needed="$needed qemu-img:qemu-utils bochs:bochs valgrind:valgrind gdb:gdb chromium:chromium tcpdump:tcpdump
-    dnsmasq:dnsmasq-base nmap:nmap traceroute:traceroute curl:curl ping:iputils-ping setpriv:util-linux
+    dnsmasq:dnsmasq-base nmap:nmap traceroute:traceroute curl:curl openssl:openssl sslscan:sslscan ping:iputils-ping setpriv:util-linux
     wget:wget python3:python3 wrk:wrk nginx:nginx ab:apache2-utils siege:siege slowhttptest:slowhttptest"
 fi
 if [ "${1-}" = --tls ]; then needed="$needed llvm-ar:llvm g++:g++"; fi

@@ -196,6 +196,17 @@ describe("handshakes", () => {
     assert.match(await handshake(["-alpn", "h2"]), /alert no application protocol/);
   });
 
+  test("sslscan finds nothing old or weak", async () => {
+    const text = await network.must("sslscan", ["--no-colour", "--no-check-certificate", `${GUEST}:443`], 60_000);
+    const of = (pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1]).sort();
+    assert.deepEqual(of(/^(SSLv\d|TLSv1\.\d) +enabled/gm), ["TLSv1.2", "TLSv1.3"]);
+    assert.match(text, /Session renegotiation not supported/);
+    assert.doesNotMatch(text, /[^t] vulnerable to heartbleed|Compression enabled/);
+    const suites = of(/^(?:Preferred|Accepted) +TLSv1\.\d +\d+ bits +(\S+)/gm);
+    assert.ok(suites.length >= 6);
+    for (const suite of suites) assert.match(suite!, /^TLS_|^ECDHE-.*(?:GCM|POLY1305)/);
+  });
+
   test("the authority's response is stapled", async () => {
     assert.match(await handshake(["-status", "-servername", "other.example"]), /Cert Status: good/);
     assert.match(await handshake(["-status", "-servername", "example.org"]), /OCSP response: no response sent/);
