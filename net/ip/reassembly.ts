@@ -7,9 +7,10 @@
 //    way drops the whole datagram and what still comes of it (RFC 5722; for IPv4 too: nobody honest sends it).
 // 2. So the datagram is whole when the end is known and the bytes received are as many: no scan.
 // 3. At most `reassemblies` datagrams and `reassemblyPackets` buffers are held; a new datagram pushes out the oldest.
-// 4. A datagram has at most MAX_FRAGMENTS fragments: what a Packet can hold as slices, and 42 of 1,480 bytes are 62 KB.
+// 4. A datagram has at most MAX_FRAGMENTS fragments: enough for 64 KB on Ethernet. They become slices of the whole without a
+//    copy as far as a Packet can hold so many; else they are packed into fewer buffers.
 
-import { MAX_SLICES, Packet, PacketFlag, Timer } from "../../runtime";
+import { allocPacket, BUFFER_DATA_BYTES, MAX_SLICES, Packet, PacketFlag, Timer } from "../../runtime";
 import { reasmCounters } from "../counters";
 import { addRange } from "../range";
 import { Limits, stackAt } from "../stack";
@@ -31,7 +32,7 @@ import { fragmentTimeout6 } from "./icmpv6";
 
 /** RFC 1122, 3.3.2 wants 60 s or more; Linux keeps 30 s, as memory held for a sender that has gone is an attacker's. */
 const TIMEOUT_NS: i64 = 30_000_000_000;
-const MAX_FRAGMENTS: u32 = MAX_SLICES + 1;
+const MAX_FRAGMENTS: u32 = 64;
 const MAX_PAYLOAD: u32 = 65535 - 20;
 const MAX_PAYLOAD6: u32 = 65535;
 const UNKNOWN: u32 = u32.MAX_VALUE;
@@ -208,14 +209,22 @@ export class Reassembly {
   private join(d: Datagram): Packet | null {
     const whole = d.head!;
     const counters = reasmCounters(stackAt(this.stackId).counters, whole.l3 == 0);
-    let fits = true;
+    const packs = d.buffers > MAX_SLICES + 1;
+    let into: Packet | null = packs ? emptyBuffer() : null;
+    let fits = !packs || into != null;
     for (let f = whole.next; f != null;) {
       const next = f.next;
       const header: u32 = f.l4;
-      if (fits) fits = addRange(whole, f, header, f.totalLen - header);
+      if (fits && into != null) {
+        into = pack(whole, into, f);
+        fits = into != null;
+      } else if (fits) {
+        fits = addRange(whole, f, header, f.totalLen - header);
+      }
       f.free();
       f = next;
     }
+    if (into != null) fits = addBuffer(whole, into);
     whole.next = null;
     whole.fragmentBytes = <u16>d.largest;
     // What a card said about one fragment says nothing about the whole.
@@ -332,6 +341,37 @@ export class Reassembly {
     }
     this.drop(d);
   }
+}
+
+function emptyBuffer(): Packet | null {
+  const p = allocPacket();
+  // No headers go before a slice: it uses the whole buffer.
+  if (p != null) p.data = p.head;
+  return p;
+}
+
+// A filled buffer becomes a slice of the whole.
+function addBuffer(whole: Packet, into: Packet): bool {
+  const added = whole.addSlice(into.data, into.len, into);
+  into.free();
+  return added;
+}
+
+// Copies a fragment's payload behind what is in a buffer, and into further ones. Gives the last; null when there are no more.
+function pack(whole: Packet, first: Packet, f: Packet): Packet | null {
+  let into = first;
+  for (let at: u32 = f.l4; at < f.totalLen;) {
+    if (<usize>into.len == BUFFER_DATA_BYTES) {
+      if (!addBuffer(whole, into)) return null;
+      const next = emptyBuffer();
+      if (next == null) return null;
+      into = next;
+    }
+    const take = min(<u32>BUFFER_DATA_BYTES - into.len, f.totalLen - at);
+    f.copyTo(into.append(take), at, take);
+    at += take;
+  }
+  return into;
 }
 
 function onTimeout(timer: Timer): void {

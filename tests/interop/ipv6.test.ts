@@ -81,7 +81,7 @@ describe("on a clean link", () => {
   });
 
   test("it answers ping in fragments", async () => {
-    const text = await network.must("ping", ["-6", "-c", "5", "-i", "0.01", "-s", "20000", "-W", "2", GUEST]);
+    const text = await network.must("ping", ["-6", "-c", "5", "-i", "0.01", "-s", "65000", "-W", "2", GUEST]);
     assert.match(text, /5 packets transmitted, 5 received/);
   });
 

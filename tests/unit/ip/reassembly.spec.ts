@@ -73,6 +73,35 @@ describe("reassembly", () => {
     link.run(40 * SECOND);
     expect(packetsFree).toBe(packetsTotal);
   });
+  it("joins the largest packet there can be, from the fragments of an Ethernet, and answers it in fragments", () => {
+    const link = fresh(5);
+    // B asks for A's hardware address: not more than a few packets wait for the answer.
+    fragment(link, 1, 0, PAYLOAD, false);
+    link.run(SECOND);
+    const bytes: u32 = 65515;
+    const whole = heap.alloc(bytes);
+    for (let i: u32 = 0; i < bytes; i++) store<u8>(whole + i, <u8>(i * 13));
+    store<u32>(whole, 8);
+    store<u16>(whole, finish(sumBytes(whole, bytes)), 2);
+    for (let offset: u32 = 0; offset < bytes; offset += 1480) {
+      const part = min<u32>(1480, bytes - offset);
+      const frame = new StaticArray<u8>(34 + part);
+      const at = changetype<usize>(frame);
+      emitEthernet(at, 0x525400000002, 0x525400000001, EtherType.IPV4);
+      const more = offset + part < bytes ? IPV4_MF : 0;
+      emitIpv4(at + 14, 0, 20 + part, 9, more | (offset >> 3), 64, 1, 0x0a000001, 0x0a000002);
+      memory.copy(at + 34, whole + offset, part);
+      link.world.inject(link.deviceB, frame);
+    }
+    heap.free(whole);
+    link.run(SECOND);
+    expect(link.b.counters.ipReasmOKs).toBe(1, "joined");
+    expect(link.b.counters.icmpInCsumErrors).toBe(0);
+    expect(link.b.counters.icmpOutEchoReps).toBe(2, "answered");
+    expect(link.a.counters.ipReasmOKs).toBe(2, "and joined again");
+    expect(link.a.counters.icmpInCsumErrors).toBe(0);
+    expect(packetsFree).toBe(packetsTotal);
+  });
   it("holds a bounded number of datagrams and lets them go in time, telling the sender", () => {
     const link = fresh(4);
     for (let id: u32 = 0; id < 500; id++) fragment(link, id, 0, 800, true);
