@@ -138,6 +138,8 @@ async function ask(appliance: string, question: string, ...inputs: Uint8Array[])
   const platform: Record<string, (...args: never[]) => unknown> = {
     // The log goes nowhere: what it would say is not about the file.
     consoleWrite: () => {},
+    // Nobody reads the notes for a panic: abort() below ends the question.
+    panicNotes: () => {},
     info: () => 0n,
     clockMonotonic: () => process.hrtime.bigint(),
     clockWall: () => BigInt(Date.now()) * 1_000_000n,
