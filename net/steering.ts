@@ -49,6 +49,8 @@ export const DRAWN_PORT_MIN: u32 = 32768;
 export const SLOTS: u32 = 256;
 /** Where whole IP packets go that another core has joined. */
 const PACKET_PORT: u32 = 63;
+/** Where packets go whose flow the filter of another core has found to be this core's. */
+const FILTERED_PORT: u32 = 62;
 /** DHCP's clients live on core 0. */
 const DHCP_PORT: u32 = 68;
 const DHCP6_PORT: u32 = 546;
@@ -72,6 +74,10 @@ export class Steering {
   serving: u64 = 1;
   /** Whether this core may have flows of others' slots. */
   elders: bool = false;
+  /** Changes with `serving` and the table. */
+  version: u32 = 1;
+  /** The packet in hand was handed over by another core's filter. */
+  handed: bool = false;
   /** Index of the interface that the frame in hand came in on. */
   private iface: u32 = 0;
 
@@ -81,7 +87,8 @@ export class Steering {
     readonly cores: u32 = coreCount(),
   ) {
     memory.fill(this.table, 0, SLOTS);
-    openPort(PACKET_PORT, new PacketPort(stack));
+    openPort(PACKET_PORT, new PacketPort(stack, false));
+    openPort(FILTERED_PORT, new PacketPort(stack, true));
   }
 
   /**
@@ -129,6 +136,7 @@ export class Steering {
 
   /** Looks whether flows of others are left here. */
   look(): void {
+    this.version++;
     const holder = this.stack.flows;
     this.elders = holder != null && holder.strays(this);
   }
@@ -181,14 +189,23 @@ export class Steering {
    */
   handPacket(iface: Interface, p: Packet, owner: u32): bool {
     if (owner == this.self) return false;
+    this.sendPacket(iface, p, owner, PACKET_PORT);
+    return true;
+  }
+
+  /** Hands a whole IP packet to the filter of another core, as if it had come in there. Owns it. */
+  handFiltered(iface: Interface, p: Packet, owner: u32): void {
+    this.sendPacket(iface, p, owner, FILTERED_PORT);
+  }
+
+  private sendPacket(iface: Interface, p: Packet, owner: u32, port: u32): void {
     p.iface = <u16>iface.index;
-    if (sendFrame(owner, PACKET_PORT, p, false)) {
+    if (sendFrame(owner, port, p, false)) {
       this.stack.counters.steeredOut++;
     } else {
       this.stack.counters.steeringDrops++;
       p.free();
     }
-    return true;
   }
 
   /** The owner of the flow between two ends, `dst` ours when `local`. */
@@ -229,9 +246,23 @@ export class Steering {
     }
     if (type == EtherType.ARP) return p.len >= at + <u32>ARP_BYTES && this.concerns(iface, frame + at) ? ALL : 0;
     if (isGroupMac(frameDst(frame))) return 0;
+    const filter = this.stack.ip.filter;
+    if (filter != null && filter.steers) return this.placeFiltered(frame + at, p.len - at, type);
     if (type == EtherType.IPV4) return this.place4(frame + at, p.len - at);
     if (type == EtherType.IPV6) return this.place6(frame + at, p.len - at);
     return 0;
+  }
+
+  // A filter that translates knows better whose a packet is, but for fragments, which have to meet, and a link's business.
+  private placeFiltered(h: usize, len: u32, type: u32): u32 {
+    if (type == EtherType.IPV4) return len < <u32>IPV4_BYTES || ipv4IsFragment(h) ? 0 : this.self;
+    if (type != EtherType.IPV6 || len < IPV6_BYTES + ICMPV6_BYTES) return 0;
+    const next = ipv6Next(h);
+    if (next == Protocol.TCP || next == Protocol.UDP) return this.self;
+    if (next != Protocol.ICMPV6) return 0;
+    const kind = load<u8>(h + IPV6_BYTES);
+    if (kind == <u8>Icmp6Type.NEIGHBOUR_ADVERTISEMENT) return ALL;
+    return kind <= <u8>Icmp6Type.ECHO_REPLY ? this.self : 0;
   }
 
   // Answers, announcements and questions to us: what can change what a core knows of its neighbours.
@@ -338,7 +369,10 @@ export class Steering {
 
 /** Whole packets from other cores. */
 class PacketPort extends FrameTaker {
-  constructor(private readonly stack: Stack) {
+  constructor(
+    private readonly stack: Stack,
+    private readonly filtered: bool,
+  ) {
     super();
   }
 
@@ -350,6 +384,15 @@ class PacketPort extends FrameTaker {
       return;
     }
     stack.counters.steeredIn++;
-    stack.ip.inputLocal(unchecked(stack.interfaces[iface]), p);
+    const inside = unchecked(stack.interfaces[iface]);
+    if (!this.filtered) {
+      stack.ip.inputLocal(inside, p);
+      return;
+    }
+    const steering = stack.steering!;
+    steering.handed = true;
+    if (load<u8>(p.data) >> 4 == 6) stack.ip.input6(inside, p);
+    else stack.ip.input4(inside, p);
+    steering.handed = false;
   }
 }

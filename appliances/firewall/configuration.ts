@@ -41,11 +41,6 @@ export function readConfiguration(
   const root = configuration.root;
   const machine = readMachine(root);
   const network = readNetwork(root, machine, cards, true);
-  if (machine.cores > 1 && root.section("cores").has("count") && machine.cores < 64)
-    root.source.fail(
-      root.section("cores").get("count"),
-      "must be 1: the firewall runs on one core in this version of the image",
-    );
   const section = root.section("firewall");
   const interfaces = interfaceOrder(network);
   const names = new Names(section.source, interfaces);

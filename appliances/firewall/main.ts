@@ -3,6 +3,8 @@
 
 import {
   clockMonotonic,
+  coreCount,
+  coreNumber,
   exit,
   loadConfiguration,
   log,
@@ -13,10 +15,10 @@ import {
   print,
   printProblems,
 } from "../../runtime";
-import { Stack, startForwarding, startSettings, startStack, startTcp, Udp } from "../../net";
+import { Interface, Stack, startForwarding, startSettings, startStack, startTcp, Udp } from "../../net";
 import { Firewall, Reason, REASON_NAMES } from "../../net/filter";
 import { sleep } from "../../fibers";
-import { readConfiguration } from "./configuration";
+import { FirewallConfiguration, readConfiguration } from "./configuration";
 
 /** How often counters are logged at level debug. */
 const REPORT_MS: i64 = 10_000;
@@ -33,8 +35,6 @@ export function main(): void {
   }
 
   const machine = settings.machine;
-  // Flows have one owner, and that is core 0.
-  machine.cores = 1;
   machine.apply();
   const stack = startStack();
   stack.logLevel = machine.logLevel;
@@ -47,13 +47,23 @@ export function main(): void {
   const firewall = new Firewall(stack, settings.firewall);
   const took_ms = (clockMonotonic() - begun_ns) / 1_000_000;
   stack.ip.filter = firewall;
+  // The other cores do the same; one of them says so.
+  if (coreNumber() == 0) announce(settings, interfaces, firewall, took_ms);
+  report(stack, firewall);
+}
+
+function announce(
+  settings: FirewallConfiguration,
+  interfaces: Array<Interface>,
+  firewall: Firewall,
+  took_ms: i64,
+): void {
   let names = "";
   for (let i = 0; i < interfaces.length; i++) names += (i == 0 ? "" : ", ") + interfaces[i].name;
   const rules = settings.firewall.rules.length;
   print("firewall: " + rules.toString() + (rules == 1 ? " rule" : " rules") + " between " + names);
   const size = (firewall.policy.bytes >> 10).toString() + " KiB";
   log(LogLevel.INFO, "firewall: the policy has " + size + ", compiled in " + took_ms.toString() + " ms");
-  report(stack, firewall);
 }
 
 /** Logs the counters when they are wanted and something has happened. */
@@ -62,7 +72,8 @@ function report(stack: Stack, firewall: Firewall): void {
   while (logs(LogLevel.DEBUG)) {
     sleep(REPORT_MS);
     const text = counters(stack, firewall);
-    if (text != last) log(LogLevel.DEBUG, "firewall: " + text);
+    const core = coreCount() > 1 ? "core " + coreNumber().toString() + ": " : "";
+    if (text != last) log(LogLevel.DEBUG, "firewall: " + core + text);
     last = text;
   }
 }

@@ -25,14 +25,15 @@ import { tcpFlags, TcpFlag, tcpHeaderBytes } from "../wire/tcp";
 import { compilePolicy } from "./compile";
 import { Flow, FLOW_BYTES, Half, ORIGINAL, REPLY, setHalf, Status, TcpState, turnHalf } from "./flow";
 import { Key, KeyKind, newKey, readKey, TAG_ANSWER } from "./key";
-import { Limits } from "./limit";
+import { hearOfSpent, Limits, shareSpent } from "./limit";
 import { PacketLog } from "./log";
-import { Mapping, Mappings } from "./mapping";
+import { Mapping, Mappings, PORT_MIN } from "./mapping";
 import { externalHi, externalOf, Nat, NatSpec, NatType } from "./nat";
 import { inRanges, NO_RULE, Policy } from "./policy";
 import { Reason } from "./reason";
 import { reject } from "./reject";
-import { quotesDraft, relatedHalf, translateError } from "./related";
+import { hasPorts, Owners } from "./owner";
+import { errorKey, quotesDraft, relatedHalf, translateError } from "./related";
 import { clampMss, End, KEEP, setPacketEnd } from "./rewrite";
 import { Action } from "./rules";
 import { bogonRanges, FirewallSettings, Midstream } from "./settings";
@@ -52,6 +53,11 @@ const CLOSED_NS: i64 = 10 * SECOND_NS;
 /** Two maximum segment lifetimes, as hosts count them. */
 const TIME_WAIT_NS: i64 = 120 * SECOND_NS;
 const GROUP: u32 = PacketFlag.LINK_BROADCAST | PacketFlag.LINK_MULTICAST;
+
+// Each core counts its own part of what the machine may have.
+function partOf(all: u32, cores: u32): u32 {
+  return max<u32>((all + cores - 1) / cores, 1);
+}
 
 /** Gives a flow's mapping back when it ends. */
 class Watcher extends FlowWatcher {
@@ -91,6 +97,9 @@ export class Firewall extends PacketFilter {
   private answering: bool = false;
   private readonly bogons: usize;
   private readonly bogonCount: u32;
+  /** With several cores, each of which has flows of its own. */
+  private owners: Owners | null = null;
+  private readonly cores: u32;
 
   constructor(
     private readonly stack: Stack,
@@ -100,20 +109,30 @@ export class Firewall extends PacketFilter {
     const state = settings.state;
     const interfaces = stack.interfaces.length;
     const watcher = new Watcher();
+    const steering = stack.steering;
+    const cores: u32 = steering != null ? steering.cores : 1;
+    const self: u32 = steering != null ? steering.self : 0;
+    const maxEntries = partOf(state.maxEntries, cores);
+    this.cores = cores;
     this.settings = settings;
-    this.table = new FlowTable(stack, state.maxEntries, state.maxPerSource, watcher);
+    this.table = new FlowTable(stack, maxEntries, partOf(state.maxPerSource, cores), watcher);
     this.log = new PacketLog(stack.id);
     this.policy = compilePolicy(settings.rules, interfaces);
     this.limits = new Limits(settings.rules);
     const nat = new Nat(settings.nat, interfaces);
     // A new flow has its mapping before the oldest one goes for it.
-    const mappings = new Mappings(stack, state.maxEntries + 1, nat);
+    const mappings = new Mappings(stack, maxEntries + 1, nat, self, cores);
     watcher.mappings = mappings;
     this.nat = nat;
     this.mappings = mappings;
     this.log.names = this.policy.names;
     memory.fill(this.drops, 0, <usize>Reason.COUNT * 8);
     memory.fill(changetype<usize>(this.draft), 0, FLOW_BYTES);
+    if (steering != null && cores > 1) {
+      this.owners = new Owners(stack, steering, nat);
+      this.steers = true;
+      hearOfSpent(stack, this.limits);
+    }
     const ranges = bogonRanges();
     this.bogons = heap.alloc(<usize>ranges.count * 32);
     this.bogonCount = ranges.write(this.bogons);
@@ -132,14 +151,19 @@ export class Firewall extends PacketFilter {
     if (stack.ip.generation != this.addressGeneration) this.lookAtAddresses();
     const wrong = readKey(key, p, from.index, true);
     if (wrong != Reason.NONE) return this.drop(p, wrong);
+    const owners = this.owners;
     p.l4 = <u16>key.l4;
     if (key.kind == KeyKind.LINK) {
       p.cookie = LINK;
       return true;
     }
     if (key.srcLo == key.dstLo && key.srcHi == key.dstHi) return this.drop(p, Reason.LAND);
-    if (key.kind == KeyKind.ERROR)
-      return this.comesFrom(from, key) ? this.error(from, p) : this.drop(p, Reason.REVERSE_PATH);
+    if (key.kind == KeyKind.ERROR) {
+      if (!this.comesFrom(from, key)) return this.drop(p, Reason.REVERSE_PATH);
+      const half = relatedHalf(this.table, p, key, from.index);
+      if (half == null && owners != null && this.handError(owners, from, p)) return false;
+      return this.error(half, p);
+    }
     const half = this.table.find(key);
     if (half != null) {
       // A flow's packets come in where its first ones went in or out: then the routes need not be asked again.
@@ -148,6 +172,8 @@ export class Firewall extends PacketFilter {
       if (place != from.index && !this.comesFrom(from, key)) return this.drop(p, Reason.REVERSE_PATH);
       const verdict = this.known(flow, half.direction, p);
       if (verdict != TCP_REOPENED) return verdict == 0;
+    } else if (owners != null && this.handOver(owners, from, p)) {
+      return false;
     }
     if (!this.comesFrom(from, key)) return this.drop(p, Reason.REVERSE_PATH);
     if (this.settings.bogons.length > 0 && this.isBogon(from, key)) return this.drop(p, Reason.BOGON);
@@ -288,7 +314,7 @@ export class Firewall extends PacketFilter {
     if (key.protocol == Protocol.ICMP || key.protocol == Protocol.ICMPV6) {
       if (direction == ORIGINAL && flow.rule != NO_RULE && flow.policy == this.generation) {
         const limit = this.policy.rule(flow.rule).limit;
-        if (limit != 0 && !this.limits.allow(this.stack, limit, key.srcHi, key.srcLo)) {
+        if (limit != 0 && !this.allow(limit, key)) {
           this.drop(p, Reason.LIMIT);
           return Reason.LIMIT;
         }
@@ -350,12 +376,44 @@ export class Firewall extends PacketFilter {
   }
 
   // An ICMP error: of a known flow it goes on, translated; any other is dropped.
-  private error(from: Interface, p: Packet): bool {
+  private error(half: Half | null, p: Packet): bool {
     const key = this.key;
-    const half = relatedHalf(this.table, p, key, from.index);
     if (half == null) return this.drop(p, Reason.UNRELATED);
     translateError(half.flow, half.direction, p, key, true);
     p.cookie = PASS;
+    return true;
+  }
+
+  // ---- other cores
+
+  // A packet of no flow that this core knows: true when it has gone to the core that owns its flow.
+  private handOver(owners: Owners, from: Interface, p: Packet): bool {
+    const steering = this.stack.steering!;
+    const key = this.key;
+    // What was handed to core 0 goes no further.
+    if (key.kind != KeyKind.FLOW || (p.flags & GROUP) != 0 || (steering.handed && steering.self == 0)) return false;
+    let owner = steering.handed ? steering.self : owners.of(key, from.index);
+    if (owner == steering.self) {
+      if (owner == 0) return false;
+      // Core 0 has what is for ourselves, and may have connections from before this core was there.
+      const ours = this.stack.ip.isLocal(key.dstHi, key.dstLo);
+      if (key.begins && !(ours && this.nat.findDestination(this.stack, key, from.index) == null)) return false;
+      owner = 0;
+    }
+    p.flags |= PacketFlag.CHECKSUM_OK;
+    steering.handFiltered(from, p, owner);
+    return true;
+  }
+
+  private handError(owners: Owners, from: Interface, p: Packet): bool {
+    const steering = this.stack.steering!;
+    const inner = this.ownKey;
+    if ((steering.handed && steering.self == 0) || !errorKey(inner, p, this.key, from.index)) return false;
+    let owner = steering.handed ? 0 : owners.of(inner, from.index);
+    // Of no flow here: a connection of our own, perhaps.
+    if (owner == steering.self) owner = 0;
+    if (owner == steering.self) return false;
+    steering.handFiltered(from, p, owner);
     return true;
   }
 
@@ -437,7 +495,7 @@ export class Firewall extends PacketFilter {
       action = rule.action;
       reason = action == Action.DROP ? Reason.RULE_DROP : Reason.RULE_REJECT;
       if (action == Action.ACCEPT) reason = Reason.NONE;
-      if (rule.limit != 0 && !this.limits.allow(this.stack, rule.limit, key.srcHi, key.srcLo)) {
+      if (rule.limit != 0 && !this.allow(rule.limit, key)) {
         action = Action.DROP;
         reason = Reason.LIMIT;
       }
@@ -455,6 +513,12 @@ export class Firewall extends PacketFilter {
       this.answer(p, key);
     }
     return this.drop(p, reason);
+  }
+
+  private allow(limit: u32, key: Key): bool {
+    if (!this.limits.allow(this.stack, limit, key.srcHi, key.srcLo)) return false;
+    if (this.owners != null) shareSpent(this.stack.steering!.serving, limit, key.srcHi, key.srcLo);
+    return true;
   }
 
 
@@ -487,11 +551,7 @@ export class Firewall extends PacketFilter {
     const draft = this.draft;
     const reply = draft.half(REPLY);
     const original = draft.half(ORIGINAL);
-    const ported =
-      key.protocol == Protocol.TCP ||
-      key.protocol == Protocol.UDP ||
-      key.protocol == Protocol.ICMP ||
-      key.protocol == Protocol.ICMPV6;
+    const ported = hasPorts(key.protocol);
     let hi: u64 = 0;
     let lo: u64 = 0;
     if (this.hairpin != null) {
@@ -499,8 +559,10 @@ export class Firewall extends PacketFilter {
       hi = original.dstHi;
       lo = original.dstLo;
     } else if (own) {
-      // Our own ports and those given out are one space.
-      if (!ported || this.mappings.holder(key.protocol, key.srcHi, key.srcLo, <u32>key.srcPort) == null) return true;
+      // Our own ports and those given out are one space; one of another core's may be given out there.
+      const port = <u32>key.srcPort;
+      const mine = port < PORT_MIN || this.mappings.owns(port);
+      if (!ported || (mine && this.mappings.holder(key.protocol, key.srcHi, key.srcLo, port) == null)) return true;
       hi = key.srcHi;
       lo = key.srcLo;
     } else {
@@ -605,10 +667,15 @@ export class Firewall extends PacketFilter {
     this.limits = new Limits(settings.rules);
     this.nat = new Nat(settings.nat, interfaces);
     this.mappings.keeper = this.nat;
+    const owners = this.owners;
+    if (owners != null) {
+      owners.replace(this.nat);
+      hearOfSpent(this.stack, this.limits);
+    }
     this.settings = settings;
     this.log.names = this.policy.names;
-    this.table.limit = settings.state.maxEntries;
-    this.table.perSource = settings.state.maxPerSource;
+    this.table.limit = partOf(settings.state.maxEntries, this.cores);
+    this.table.perSource = partOf(settings.state.maxPerSource, this.cores);
     this.generation++;
     old.free();
     oldLimits.free();

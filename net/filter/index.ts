@@ -12,4 +12,5 @@ export { FlowTable, FlowWatcher } from "./table";
 export { Reason, REASON_NAMES } from "./reason";
 export { describeFlow } from "./log";
 export { Mappings, PortKeeper } from "./mapping";
+export { coreOfPort, Owners } from "./owner";
 export { tracePacket } from "./trace";

@@ -5,7 +5,10 @@
 // 2. Buckets of sources are a table of fixed size under a random key, four places to a set: in a full set the one that was
 //    used least recently is taken over, so that a flood of sources forgets, and never fails or grows. A new source begins
 //    with a full bucket.
+// 3. A limit means the machine: what one of several cores lets through, the others take from their buckets too, a turn later.
+//    So no core waits, and what is let through on top is at most what comes in that time.
 
+import { CoreMessage, coreNumber, post } from "../../runtime";
 import { Stack } from "../stack";
 import { LimitSpec, RuleSpec } from "./rules";
 
@@ -40,6 +43,11 @@ export class Limits {
   /** The limits of rules, in the order in which `Rule.limit` numbers them. */
   constructor(specs: Array<RuleSpec>) {
     for (let i = 0; i < specs.length; i++) if (specs[i].limit != null) this.limits.push(new Limit(specs[i].limit!));
+  }
+
+  /** Takes what another core has let through. */
+  heard(stack: Stack, number: u32, hi: u64, lo: u64): void {
+    if (number - 1 < <u32>this.limits.length) this.allow(stack, number, hi, lo);
   }
 
   /** Takes a token. False: none is left. @param number `Rule.limit` */
@@ -78,4 +86,30 @@ export class Limits {
   free(): void {
     for (let i = 0; i < this.limits.length; i++) heap.free(this.limits[i].buckets);
   }
+}
+
+/** What the cores tell each other goes to these limits. */
+export function hearOfSpent(stack: Stack, limits: Limits): void {
+  listenerStack = stack;
+  listener = limits;
+}
+
+let listenerStack: Stack | null = null;
+let listener: Limits | null = null;
+
+/** Tells the cores of `serving` but this one that a token of limit `number` is spent. One that is too far behind does not hear of it. */
+export function shareSpent(serving: u64, number: u32, hi: u64, lo: u64): void {
+  for (let bits = serving & ~((<u64>1) << coreNumber()); bits != 0; bits &= bits - 1) {
+    const message = post(<u32>ctz(bits), onSpent);
+    if (message == null) continue;
+    message.a = number;
+    message.c = hi;
+    message.d = lo;
+  }
+}
+
+function onSpent(message: CoreMessage): void {
+  const stack = listenerStack;
+  const limits = listener;
+  if (stack != null && limits != null) limits.heard(stack, message.a, message.c, message.d);
 }

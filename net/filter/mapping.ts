@@ -7,6 +7,7 @@
 // 2. An external port belongs to one internal endpoint: ports are never overloaded. With none left, new mappings are refused.
 // 3. The port is kept where it is free (and 1024 or above); else one of the same parity is drawn at random (RFC 4787, 4.2.2).
 // 4. Memory: pieces from the heap, at most `limit` mappings.
+// 5. Of several cores each gives out its own ports only: pairs of ports in turn (owner.ts).
 
 import { Stack } from "../stack";
 
@@ -51,6 +52,8 @@ export class Mappings {
     private readonly stack: Stack,
     private readonly limit: u32,
     public keeper: PortKeeper,
+    private readonly self: u32 = 0,
+    private readonly cores: u32 = 1,
   ) {
     const buckets: u32 = (<u32>1) << (32 - clz<u32>(max<u32>(min<u32>(limit, 131072), 16) - 1));
     this.mask = buckets - 1;
@@ -174,23 +177,32 @@ export class Mappings {
     this.count--;
   }
 
+  /** Whether a port is one of those that this core gives out. */
+  @inline owns(port: u32): bool {
+    return (port >> 1) % this.cores == this.self;
+  }
+
   private usable(protocol: u32, hi: u64, lo: u64, port: u32): bool {
     return this.holder(protocol, hi, lo, port) == null && !this.keeper.kept(protocol, hi, lo, port);
   }
 
-  // A free external port; 0 when there is none.
+  // A free external port of this core; 0 when there is none.
   private choose(protocol: u32, port: u32, hi: u64, lo: u64): u32 {
-    if (port >= PORT_MIN && this.usable(protocol, hi, lo, port)) return port;
-    const pairs = (PORT_MAX + 1 - PORT_MIN) / 2;
+    if (port >= PORT_MIN && this.owns(port) && this.usable(protocol, hi, lo, port)) return port;
+    const cores = this.cores;
+    // Pairs of ports, (2n, 2n + 1), of this core: `first`, then each `cores` further.
+    const lowest = PORT_MIN / 2;
+    const first = lowest + ((this.self + cores - (lowest % cores)) % cores);
+    const pairs = ((PORT_MAX + 1) / 2 - first + cores - 1) / cores;
     const parity = port & 1;
     for (let i: u32 = 0; i < DRAWS; i++) {
-      const drawn = PORT_MIN + 2 * this.stack.randomBelow(pairs) + parity;
+      const drawn = 2 * (first + cores * this.stack.randomBelow(pairs)) + parity;
       if (this.usable(protocol, hi, lo, drawn)) return drawn;
     }
     const start = this.stack.randomBelow(pairs);
     for (let k: u32 = 0; k < 2; k++) {
       for (let i: u32 = 0; i < pairs; i++) {
-        const one = PORT_MIN + 2 * ((start + i) % pairs) + (parity ^ k);
+        const one = 2 * (first + cores * ((start + i) % pairs)) + (parity ^ k);
         if (this.usable(protocol, hi, lo, one)) return one;
       }
     }

@@ -13,9 +13,9 @@ import { Interface } from "../link/interface";
 import { Stack } from "../stack";
 import { Protocol } from "../wire/ipv4";
 import { compilePolicy } from "./compile";
-import { Key } from "./key";
+import { Key, newKey } from "./key";
 import { PortKeeper } from "./mapping";
-import { NO_RULE, Policy } from "./policy";
+import { inRanges, NO_RULE, Policy } from "./policy";
 import { allV4, Places, Ranges, RuleSpec } from "./rules";
 
 export const enum NatType {
@@ -53,6 +53,12 @@ export class Nat extends PortKeeper {
   /** The NatSpec of each rule of both. */
   private readonly destinationOf: Array<i32>;
   private readonly sourceOf: Array<i32>;
+  /** Where port forwards and one-to-one lead, as destinations. */
+  private readonly targets: Policy;
+  /** External addresses of source NAT. */
+  private readonly externals: usize;
+  private readonly externalCount: u32;
+  private readonly asked: Key = newKey();
   /** Ports of forwards, a bit each: TCP, then UDP. */
   private readonly forwarded: usize = heap.alloc(16384);
 
@@ -65,11 +71,14 @@ export class Nat extends PortKeeper {
     const sourceOf = new Array<i32>();
     const destinations = new Array<RuleSpec>();
     const sources = new Array<RuleSpec>();
+    const targets = new Array<RuleSpec>();
+    const externals = new Ranges();
     for (let i = 0; i < specs.length; i++) {
       const spec = specs[i];
       if (spec.type != NatType.PORT_FORWARD && spec.type != NatType.ONE_TO_ONE) continue;
       destinations.push(destinationRule(spec, interfaces));
       destinationOf.push(i);
+      targets.push(targetRule(spec));
     }
     for (let i = 0; i < specs.length; i++) {
       if (specs[i].type != NatType.ONE_TO_ONE) continue;
@@ -80,9 +89,15 @@ export class Nat extends PortKeeper {
       if (specs[i].type == NatType.PORT_FORWARD || specs[i].type == NatType.ONE_TO_ONE) continue;
       sources.push(sourceRule(specs[i]));
       sourceOf.push(i);
+      if (specs[i].type == NatType.SOURCE)
+        externals.add(specs[i].externalHi, specs[i].externalLo, specs[i].externalHi, specs[i].externalLastLo);
     }
     this.destinations = compilePolicy(destinations, interfaces);
     this.sources = compilePolicy(sources, interfaces);
+    this.targets = compilePolicy(targets, interfaces);
+    const room = heap.alloc(<usize>max(externals.count, 1) * 32);
+    this.externals = room;
+    this.externalCount = externals.write(room);
     this.destinationOf = destinationOf;
     this.sourceOf = sourceOf;
     memory.fill(this.forwarded, 0, 16384);
@@ -117,16 +132,27 @@ export class Nat extends PortKeeper {
 
   /** The rule for the destination of a new flow's first packet; null: it stays. */
   destination(stack: Stack, key: Key, from: u32): NatSpec | null {
+    const index = this.destinationRule(stack, key, from);
+    if (index == NO_RULE) return null;
+    this.count(this.destinations, index, stack);
+    return this.specs[this.destinationOf[index]];
+  }
+
+  /** The same, uncounted. */
+  findDestination(stack: Stack, key: Key, from: u32): NatSpec | null {
+    const index = this.destinationRule(stack, key, from);
+    return index == NO_RULE ? null : this.specs[this.destinationOf[index]];
+  }
+
+  private destinationRule(stack: Stack, key: Key, from: u32): u32 {
     const policy = this.destinations;
-    if (policy.ruleCount == 0) return null;
+    if (policy.ruleCount == 0) return NO_RULE;
     const entry = stack.ip.table.lookup(key.dstHi, key.dstLo);
     const port = key.srcPort;
     key.srcPort = entry != null && stack.ip.isLocal(key.dstHi, key.dstLo) ? <u64>ownerOf(stack, key) + 1 : 0;
     const index = policy.lookup(key, from, policy.places - 1);
     key.srcPort = port;
-    if (index == NO_RULE) return null;
-    this.count(policy, index, stack);
-    return this.specs[this.destinationOf[index]];
+    return index;
   }
 
   /** The rule for the source of a new flow that leaves through `to`; null: it stays. */
@@ -139,8 +165,42 @@ export class Nat extends PortKeeper {
     return this.specs[this.sourceOf[index]];
   }
 
+  /** Is an address one that source NAT gives out, whether an interface has it or not? */
+  isExternal(hi: u64, lo: u64): bool {
+    return this.externalCount != 0 && inRanges(this.externals, this.externalCount, hi, lo);
+  }
+
+  /** Does a port forward or one-to-one lead to this end? */
+  isTarget(protocol: u32, hi: u64, lo: u64, port: u32): bool {
+    const policy = this.targets;
+    if (policy.ruleCount == 0) return false;
+    const key = this.asked;
+    key.protocol = protocol;
+    key.dstHi = hi;
+    key.dstLo = lo;
+    key.selector = port;
+    return policy.lookup(key, policy.places - 1, policy.places - 1) != NO_RULE;
+  }
+
+  /** Would a new flow that leaves through `to` get another source? */
+  translatesSource(protocol: u32, srcHi: u64, srcLo: u64, dstHi: u64, dstLo: u64, to: u32): bool {
+    const policy = this.sources;
+    if (policy.ruleCount == 0) return false;
+    const key = this.asked;
+    key.protocol = protocol;
+    key.srcHi = srcHi;
+    key.srcLo = srcLo;
+    key.dstHi = dstHi;
+    key.dstLo = dstLo;
+    const index = policy.lookup(key, policy.places - 1, to);
+    return index != NO_RULE && this.specs[this.sourceOf[index]].type != NatType.NONE;
+  }
+
   /** Gives its memory back. */
   free(): void {
+    this.targets.free();
+    heap.free(this.externals);
+    heap.free(changetype<usize>(this.asked));
     this.destinations.free();
     this.sources.free();
     heap.free(this.forwarded);
@@ -172,6 +232,22 @@ function destinationRule(spec: NatSpec, interfaces: i32): RuleSpec {
   }
   rule.protocols = spec.protocols;
   rule.port = spec.port;
+  return rule;
+}
+
+// Where a port forward or one-to-one leads.
+function targetRule(spec: NatSpec): RuleSpec {
+  const rule = new RuleSpec();
+  rule.from.self = true;
+  rule.to.self = true;
+  rule.destination = new Ranges();
+  rule.destination!.add(spec.targetHi, spec.targetLo, spec.targetHi, spec.targetLo);
+  rule.protocols = spec.protocols;
+  rule.port = spec.port;
+  if (spec.targetPort != 0) {
+    rule.port = new Ranges();
+    rule.port!.addSmall(spec.targetPort, spec.targetPort);
+  }
   return rule;
 }
 

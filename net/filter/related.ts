@@ -91,6 +91,26 @@ function readQuoted(p: Packet, key: Key, iface: u32): Key | null {
   return q;
 }
 
+/** Makes `to` the key of a packet in the direction of an error (key.ts); false: it quotes nothing of use. */
+export function errorKey(to: Key, p: Packet, key: Key, iface: u32): bool {
+  const q = readQuoted(p, key, iface);
+  if (q == null) return false;
+  to.srcHi = q.dstHi;
+  to.srcLo = q.dstLo;
+  to.srcPort = q.dstPort;
+  to.dstHi = q.srcHi;
+  to.dstLo = q.srcLo;
+  to.dstPort = <u32>q.srcPort;
+  to.selector = q.srcPort;
+  to.protocol = q.protocol;
+  to.tag = turnTag(q.tag);
+  to.v6 = key.v6;
+  to.portHi = 0;
+  to.selectorHi = 0;
+  to.flags = 0;
+  return true;
+}
+
 /** The half of the flow that an error belongs to, in the error's direction; null: of none that is known. */
 export function relatedHalf(table: FlowTable, p: Packet, key: Key, iface: u32): Half | null {
   const q = readQuoted(p, key, iface);

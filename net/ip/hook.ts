@@ -39,6 +39,8 @@ export abstract class Router {
  * pass `preRoute` and `input` too; what we send of them goes past the filter.
  */
 export abstract class PacketFilter {
+  /** Whether `preRoute` finds out which core a packet belongs to, and hands it there (net/steering.ts). */
+  steers: bool = false;
   /** Everything from the link, before it is known whether it is for us: conntrack, destination NAT. */
   abstract preRoute(stack: Stack, from: Interface, p: Packet): bool;
   /** A packet to ourselves. */

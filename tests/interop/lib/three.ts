@@ -30,7 +30,7 @@ export class Host {
 
 /**
  * Makes a host behind TAP `tap` of the network.
- * @param addresses with prefix lengths; @param gateways default gateways
+ * @param addresses with prefix lengths; @param gateways default gateways; @param options `queues`: a queue for each core
  */
 export async function addHost(
   network: Network,
@@ -38,11 +38,12 @@ export async function addHost(
   tap: string,
   addresses: string[],
   gateways: string[],
+  options: { queues?: boolean } = {},
 ): Promise<Host> {
   const host = new Host(network, name);
   const holder = network.start("unshare", ["-n", "sh", "-c", "ip link set lo up; echo pid $$; exec sleep 100000"]);
   host.pid = Number((await holder.until(/pid (\d+)/))[1]);
-  await network.tap(tap);
+  await network.tap(tap, undefined, options);
   const [outer, inner] = [`${tap}v`, `${tap}i`];
   await network.must("ip", ["link", "add", outer, "type", "veth", "peer", "name", inner]);
   await network.must("ip", ["link", "set", inner, "netns", String(host.pid), "name", "eth0"]);
