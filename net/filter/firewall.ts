@@ -337,8 +337,9 @@ export class Firewall extends PacketFilter {
       const verdict = trackTcp(flow, direction, p, key.l4, key.bytes, key.flags, loose);
       if (verdict == TCP_REOPENED) this.table.remove(flow);
       if (verdict != 0) return verdict;
-      // Half-open connections stay those that go first.
-      replied = flow.state >= TcpState.ESTABLISHED;
+      // Half-open connections stay those that go first, and those that have ended become it.
+      replied = flow.state == TcpState.ESTABLISHED || flow.state == TcpState.CLOSING;
+      if (flow.state >= TcpState.TIME_WAIT && !flow.young) this.table.retire(flow);
     }
     if (replied && !flow.has(Status.REPLIED)) {
       flow.status |= <u32>Status.REPLIED;

@@ -2,14 +2,15 @@
 //
 //   find(key) --keyed hash--> bucket --> Half --> Flow
 //   wheel: SLOTS rings of one second; a flow moves only when its slot comes up, so that a packet costs one store
-//   young: flows without a reply in the order of their birth, the first to go when the table is full
+//   young: flows without a reply in the order of their birth, the first to go when the table is full; before them TCP
+//   connections that have ended
 //
 // Invariants
 // 1. Memory is bounded: flows come in pieces of PIECE from the heap up to `limit`, and are used again; buckets are as many as
 //    the limit's power of two. With 1,000,000 flows all of it is less than 256 MiB.
 // 2. A live flow has both halves in buckets, is in one ring of the wheel and counted at its source.
 // 3. Hashes are keyed at random: nobody outside can aim at a bucket.
-// 4. Full means: the oldest flow without a reply goes; when every flow has had one, the new one is refused (counted), so that
+// 4. Full means: a connection that has ended goes, else the oldest flow without a reply; when every other flow has had one, the new one is refused (counted), so that
 //    a flood costs the established nothing.
 
 import { Timer } from "../../runtime";
@@ -205,6 +206,18 @@ export class FlowTable {
     if (prev != null) prev.youngNext = next;
     else this.youngFirst = next;
     this.young--;
+  }
+
+  /** A settled flow has ended, and stays only for its stragglers: it goes before all others. */
+  retire(flow: Flow): void {
+    const first = this.youngFirst;
+    flow.young = true;
+    flow.youngPrev = null;
+    flow.youngNext = first;
+    if (first != null) first.youngPrev = flow;
+    else this.youngLast = flow;
+    this.youngFirst = flow;
+    this.young++;
   }
 
   /** Ends a flow. */

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { hostedImage } from "./lib/images.ts";
+import { hostedImage, root } from "./lib/images.ts";
 import { Network, sleep, type Running } from "./lib/network.ts";
 import { addHost, type Host } from "./lib/three.ts";
 
@@ -18,6 +18,7 @@ const CONFIGURATION = {
   },
   firewall: {
     aliases: { ports: { closed: [25, "6000-6010"] } },
+    state: { maxEntries: 2048 },
     hygiene: { mssClamp: "pmtu" },
     nat: [
       { name: "out", type: "masquerade", to: "eth0", source: "10.0.0.0/24" },
@@ -238,6 +239,20 @@ except ConnectionRefusedError:
         assert.ok(Number(accepted) > 20, `core ${core}: ${accepted}`);
       }
     });
+  });
+
+  test("floods of SYNs, UDP and fragments fill the table; connections go on, and new ones come to be", async () => {
+    const long = client.run("sh", ["-c", "curl -sS -m 20 --limit-rate 1M http://203.0.113.9/data.bin | sha256sum"]);
+    await sleep(300);
+    const flood = client.run("python3", [join(root, "tests/interop/lib/flood.py"), "203.0.113.9", "8000"], 60_000);
+    let fresh = 0;
+    for (let i = 0; i < 8; i++, await sleep(100))
+      if ((await client.run("curl", ["-s", "-o", "/dev/null", "-m", "5", "http://203.0.113.9/"])).status === 0) fresh++;
+    assert.match((await flood).stdout, /sent 24000/);
+    assert.equal((await long).stdout.split(" ")[0], hash, "the connection from before the flood");
+    assert.equal(fresh, 8, "new connections during the flood");
+    const text = await client.must("ping", ["-c", "3", "-i", "0.05", "-W", "2", "203.0.113.9"]);
+    assert.match(text, /3 received/, "after the flood");
   });
 
   test("SIGTERM ends it in order", async () => {

@@ -127,6 +127,20 @@ describe("the connection table", () => {
     expect(bench.ended.last).toBe(2);
   });
 
+  it("is full at its limit: a connection that has ended goes before one without a reply", () => {
+    const bench = new Bench(300);
+    for (let port: u32 = 1; port <= 300; port++) bench.flow(port);
+    for (let port: u32 = 200; port <= 300; port++)
+      bench.table.settle(bench.table.lookup(0, A, 0, B, port, 53, UDP)!.flow);
+    bench.table.retire(bench.table.lookup(0, A, 0, B, 250, 53, UDP)!.flow);
+    expect(bench.flow(1000) != null).toBe(true);
+    expect(bench.has(250)).toBe(false);
+    expect(bench.has(1)).toBe(true);
+    expect(bench.flow(1001) != null).toBe(true);
+    expect(bench.has(1)).toBe(false);
+    expect(bench.table.count).toBe(300);
+  });
+
   it("has a million flows in less than 256 MiB", () => {
     // Flow, two buckets of 4 bytes at 2^20 of them for 10^6, a source, a quarter of buckets for those.
     const bytes = 1_000_000 * (<u64>FLOW_BYTES + 24) + (1 << 20) * 4 + (1 << 18) * 4;
@@ -144,6 +158,7 @@ describe("the connection table", () => {
       if (half == null) bench.flow(port, 1 + dice.below(30), source);
       else if (dice.below(3) == 0) bench.table.remove(half.flow);
       else if (dice.below(2) == 0) bench.table.settle(half.flow);
+      else if (!half.flow.young) bench.table.retire(half.flow);
       else bench.table.expire(half.flow, bench.stack.now_ns + <i64>dice.below(40) * SECOND);
       if (dice.below(50) == 0) bench.world.run(bench.world.now_ns + <i64>dice.below(3000) * 1_000_000);
     }
