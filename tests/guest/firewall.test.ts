@@ -1,4 +1,4 @@
-// The firewall's image under QEMU between two Linux hosts: on each machine and card it boots in 16 MiB and translates.
+// The firewall's image under QEMU between two Linux hosts: on each machine and card it boots in 16 MiB and translates, and with two cores.
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -36,23 +36,25 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 test("the image has at most 500 KiB", () => assert.ok(statSync(elf).size <= 500 * 1024, `${statSync(elf).size} bytes`));
 
-const machines: [Kind, Nic][] = [
-  ["microvm", "virtio"],
-  ["q35", "e1000"],
+const machines: [Kind, Nic, number, number][] = [
+  ["microvm", "virtio", 1, 16],
+  ["q35", "e1000", 1, 16],
+  ["q35", "e1000", 2, 64],
 ];
-for (const [machine, nic] of machines)
-  test(`${machine}, ${nic}, 16 MiB: ping and 5 MB through masquerade, IPv6 routed, nothing from outside`, async () => {
+for (const [machine, nic, cpus, memory_MiB] of machines)
+  test(`${machine}, ${nic}, ${cpus} core(s), ${memory_MiB} MiB: ping and 5 MB through masquerade, IPv6 routed, nothing from outside`, async () => {
     const network = await Network.create();
     try {
       const server = await addHost(network, "server", "w0", ["203.0.113.9/24", "2001:db8::9/64"], ["2001:db8::2"]);
       const inside = ["10.0.0.5/24", "2001:db8:10::5/64"];
       const client = await addHost(network, "client", "l0", inside, ["10.0.0.1", "2001:db8:10::1"]);
       const args = qemuArguments({
-        ...{ machine, nic, boot: { kernel: elf, bundle: join(folder, "config") }, kvm: false, cpus: 1 },
-        ...{ memory_bytes: 16 << 20, network: { taps: ["w0", "l0"] } },
+        ...{ machine, nic, boot: { kernel: elf, bundle: join(folder, "config") }, kvm: false, cpus },
+        ...{ memory_bytes: memory_MiB << 20, network: { taps: ["w0", "l0"] } },
       });
       const guest = network.start("qemu-system-x86_64", args);
       await guest.until(/firewall: 1 rule between eth0, eth1/, 20_000);
+      if (cpus > 1) await guest.until(new RegExp(`cores: ${cpus} of ${cpus} serve`), 20_000);
       server.start("python3", ["-u", "-m", "http.server", "-d", folder, "--bind", "::", "80"]);
       const ready = ["-s", "-o", "/dev/null", "-m", "1", "http://127.0.0.1/"];
       for (let i = 0; i < 100 && (await server.run("curl", ready)).status !== 0; i++) await sleep(50);
@@ -62,6 +64,8 @@ for (const [machine, nic] of machines)
         const sum = await client.must("sh", ["-c", `curl -sS -m 30 '${url}' | sha256sum`]);
         assert.equal(sum.split(" ")[0], hash, guest.output);
       }
+      for (let i = 0; i < 16; i++)
+        await client.must("curl", ["-sS", "-m", "10", "-o", "/dev/null", "http://203.0.113.9/"]);
       await server.must("ip", ["route", "add", "10.0.0.0/24", "via", "203.0.113.2"]);
       assert.equal((await server.run("ping", ["-c", "2", "-W", "1", "10.0.0.5"])).status, 1);
       assert.doesNotMatch(guest.output, /panic|error/);
