@@ -78,6 +78,8 @@ export class Steering {
   version: u32 = 1;
   /** The packet in hand was handed over by another core's filter. */
   handed: bool = false;
+  /** A port of ours whose flows are core 0's, as it alone listens there (management); 0: none. The same on all cores. */
+  leaderPort: u32 = 0;
   /** Index of the interface that the frame in hand came in on. */
   private iface: u32 = 0;
 
@@ -212,6 +214,7 @@ export class Steering {
   owner(local: bool, dstHi: u64, dstLo: u64, srcHi: u64, srcLo: u64, dstPort: u32, srcPort: u32): u32 {
     if (this.serving == 1) return 0;
     if (local) {
+      if (dstPort == this.leaderPort && dstPort != 0) return 0;
       if (dstPort == DHCP_PORT || dstPort == DHCP6_PORT) return 0;
       if (dstPort >= DRAWN_PORT_MIN) {
         const core = dstPort % this.cores;
@@ -348,7 +351,11 @@ export class Steering {
   }
 
   private judge(ownHi: u64, ownLo: u64, hi: u64, lo: u64, ownPort: u32, port: u32, protocol: u32): u32 {
-    const drawn = ownPort >= DRAWN_PORT_MIN || ownPort == DHCP_PORT || ownPort == DHCP6_PORT;
+    const drawn =
+      ownPort >= DRAWN_PORT_MIN ||
+      (ownPort == this.leaderPort && ownPort != 0) ||
+      ownPort == DHCP_PORT ||
+      ownPort == DHCP6_PORT;
     // Addresses of the link are not routed: one of them is ours, or nobody's.
     const local = drawn && (isLinkLocal(ownHi, ownLo) || this.stack.ip.isLocal(ownHi, ownLo));
     const core = this.owner(local, ownHi, ownLo, hi, lo, ownPort, port);

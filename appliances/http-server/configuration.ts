@@ -2,10 +2,11 @@
 // the bundles while reading, so that a missing one is an error with a place.
 // clang: -Oz
 
-import { Bundles, Card, Configuration, MachineConfiguration, readMachine, Section } from "../../runtime";
+import { Bundles, Card, Configuration, Section } from "../../runtime";
 import { AccessFormat, AccessLog, HttpOptions, Site, Sites } from "../../net/http";
-import { NetworkSettings, parseAddress, readNetwork } from "../../net";
+import { parseAddress } from "../../net";
 import { ClientAuth, readClientAuth, readTls, TlsSettings } from "../../net/tls";
+import { CommonSettings, readCommon } from "../management";
 import { readHost } from "./host";
 import { readPolicy } from "./policy";
 import { buildSite, MediaTypes } from "./site";
@@ -42,10 +43,12 @@ export class HttpServerConfiguration {
 /** The whole configuration of the appliance. */
 export class HttpServerSettings {
   constructor(
-    readonly machine: MachineConfiguration,
-    readonly network: NetworkSettings,
+    readonly common: CommonSettings,
     readonly http: HttpServerConfiguration,
     readonly tls: TlsSettings,
+    /** The text of `httpServer` and `tls`: whether they have changed. */
+    readonly httpText: string,
+    readonly tlsText: string,
   ) {}
 }
 
@@ -60,13 +63,14 @@ export function readConfiguration(
   cards: Array<Card> | null,
 ): HttpServerSettings {
   const root = configuration.root;
-  const machine = readMachine(root);
-  const network = readNetwork(root, machine, cards);
+  const common = readCommon(configuration, cards);
   const tls = readTlsSection(root, bundles);
   const http = readHttpServer(root.section("httpServer"), bundles, tls);
-  root.notYet(["management", "loadBalancer", "firewall"]);
+  root.notYet(["loadBalancer", "firewall"]);
   root.finish();
-  return new HttpServerSettings(machine, network, http, tls);
+  const document = configuration.document;
+  const httpText = document.source(root.get("httpServer"));
+  return new HttpServerSettings(common, http, tls, httpText, document.source(root.get("tls")));
 }
 
 function readTlsSection(root: Section, bundles: Bundles): TlsSettings {

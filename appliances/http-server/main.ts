@@ -13,9 +13,21 @@ import {
   print,
   printProblems,
 } from "../../runtime";
-import { HttpDrainer, ContentServer, listenTcp, TcpWire } from "../../net/http";
+import { HttpDrainer, ContentServer } from "../../net/http";
+import { Control, startManagement } from "../management";
+import { HttpAppliance } from "./appliance";
 import { startHttps, tlsReport } from "./https";
-import { DhcpClient, drainOnShutdown, formatHost, Interface, startSettings, startStack, startTcp } from "../../net";
+import {
+  configureNames,
+  DhcpClient,
+  drainOnShutdown,
+  formatHost,
+  Interface,
+  startSettings,
+  startStack,
+  startTcp,
+  startTime,
+} from "../../net";
 import { sleep } from "../../fibers";
 import { Listen, readConfiguration } from "./configuration";
 
@@ -31,7 +43,7 @@ export function main(): void {
   const bundles = openBundles();
   const configuration = loadConfiguration(bundles);
   const settings = readConfiguration(configuration, bundles, cards);
-  const machine = settings.machine;
+  const machine = settings.common.machine;
   const http = settings.http;
   if (!configuration.valid) {
     printProblems(configuration);
@@ -43,8 +55,8 @@ export function main(): void {
   const stack = startStack();
   stack.logLevel = machine.logLevel;
   const tcp = startTcp(stack);
-  const server = new ContentServer(new TcpWire(tcp), stack.wheel, http.sites, http.options);
-  const servers = [server];
+  const servers = new Array<ContentServer>();
+  const appliance = new HttpAppliance(stack, tcp, cards, bundles, settings, servers);
   if (isDefined(HEDDLE_TLS)) {
     startHttps(stack, tcp, settings, configuration, servers);
     if (!configuration.valid) {
@@ -53,16 +65,13 @@ export function main(): void {
       return;
     }
   }
-  for (let i = 0; i < http.listen.length; i++) {
-    const one = http.listen[i];
-    if (one.tls.certificates.length > 0) continue;
-    const status = listenTcp(tcp, server, one.hi, one.lo, one.port);
-    if (status < 0)
-      log(LogLevel.ERROR, "cannot listen on port " + one.port.toString() + ": error " + status.toString());
-  }
+  appliance.start();
   drainOnShutdown(stack, new HttpDrainer(tcp, servers), machine.drain_ns);
   listen = http.listen;
-  const started = startSettings(stack, cards, settings.network);
+  configureNames(settings.common.names);
+  const started = startSettings(stack, cards, settings.common.network);
+  startTime(settings.common.timeServers);
+  startManagement(new Control(appliance, stack, configuration, settings.common));
   // The other cores serve the same; one of them says so.
   if (coreNumber() == 0) for (let i = 0; i < started.length; i++) announce(started[i]);
   report(servers);

@@ -22,6 +22,8 @@ function text(at: usize, length: u32): string {
 
 export class Request {
   readonly method: string;
+  /** When its connection was taken, monotonic ns. */
+  opened_ns: i64 = 0;
   /** What stands behind "?", as it came. */
   readonly query: string;
   /** Why the body could not be read, a negative Errno; 0 so far. */
@@ -45,6 +47,11 @@ export class Request {
     this.method = text(head.line, end);
     this.query = text(head.query, head.queryLength);
     this.continueDue = head.has(HeadFlag.EXPECT_CONTINUE);
+  }
+
+  /** The connection that it came on. */
+  get stream(): Stream {
+    return this.reader.stream;
   }
 
   /** A field's value, several joined by ", " (RFC 9110, 5.3); null when it is absent. @param name lower case */

@@ -19,7 +19,7 @@ export {
 } from "./resource";
 export { ContentServer } from "./server";
 export { Wire, WireEvent } from "./wire";
-export { HttpDrainer, listenTcp, TcpWire } from "./tcp";
+export { HttpDrainer, listensTcp, listenTcp, replaceServer, TcpWire, unlistenTcp } from "./tcp";
 export { listenTls, TlsWire } from "./tls";
 export { Request, Response } from "./exchange";
 export { Filter, Handler, Router } from "./router";

@@ -134,6 +134,11 @@ export class ContentServer extends VerdictSink {
     this.advance(c);
   }
 
+  /** Another server has taken its place: its connections end with the response to their next request. */
+  retire(): void {
+    this.draining = true;
+  }
+
   /** Closes what is idle now and the rest after the response that is under way. */
   drain(): void {
     this.draining = true;

@@ -27,6 +27,7 @@ class ServiceConnection {
   next: ServiceConnection | null = null;
   idleSince_ns: i64 = 0;
   idle: bool = false;
+  readonly opened_ns: i64 = now();
 
   constructor(
     readonly server: HttpServer,
@@ -170,6 +171,7 @@ export class HttpServer {
       return false;
     }
     const request = new Request(head, kept, path, reader, this.options.bodyBytes, this.options.bodyTimeout_ns);
+    request.opened_ns = c.opened_ns;
     const waits = head.has(HeadFlag.EXPECT_CONTINUE);
     this.router.handle(request, response);
     if (response.error < 0 || request.error < 0) {

@@ -89,12 +89,22 @@ export class HttpDrainer extends Drainer {
   }
 }
 
+/** Where a server listens. */
+class Place {
+  constructor(
+    readonly listener: Listener,
+    readonly hi: u64,
+    readonly lo: u64,
+  ) {}
+}
+
 /** A server on TCP: what its listeners' handlers find by number, as @unmanaged memory holds no managed reference. */
 class Binding {
   constructor(
     readonly tcp: TcpModule,
-    readonly server: ContentServer,
+    public server: ContentServer,
   ) {}
+  readonly places: Array<Place> = [];
 }
 const bindings: Array<Binding> = [];
 
@@ -103,10 +113,45 @@ const bindings: Array<Binding> = [];
  * @returns 0, or EADDRINUSE, ENOBUFS
  */
 export function listenTcp(tcp: TcpModule, server: ContentServer, hi: u64, lo: u64, port: u32): i32 {
-  let number = -1;
-  for (let i = 0; i < bindings.length; i++) if (bindings[i].server == server && bindings[i].tcp == tcp) number = i;
+  let number = bindingOf(tcp, server);
   if (number < 0) number = bindings.push(new Binding(tcp, server)) - 1;
-  return tcp.listen(port, hi, lo, BACKLOG, onAccept, number) == null ? tcp.lastError : 0;
+  const listener = tcp.listen(port, hi, lo, BACKLOG, onAccept, number);
+  if (listener == null) return tcp.lastError;
+  bindings[number].places.push(new Place(listener, hi, lo));
+  return 0;
+}
+
+function bindingOf(tcp: TcpModule, server: ContentServer): i32 {
+  for (let i = 0; i < bindings.length; i++) if (bindings[i].server == server && bindings[i].tcp == tcp) return i;
+  return -1;
+}
+
+/** Gives the listeners of a server to another one, which takes the connections to come. */
+export function replaceServer(tcp: TcpModule, before: ContentServer, after: ContentServer): void {
+  const number = bindingOf(tcp, before);
+  if (number >= 0) bindings[number].server = after;
+}
+
+/** Whether a server listens on an address and port. */
+export function listensTcp(tcp: TcpModule, server: ContentServer, hi: u64, lo: u64, port: u32): bool {
+  return placeOf(tcp, server, hi, lo, port) >= 0;
+}
+
+/** Stops listening there; connections stay. */
+export function unlistenTcp(tcp: TcpModule, server: ContentServer, hi: u64, lo: u64, port: u32): void {
+  const at = placeOf(tcp, server, hi, lo, port);
+  if (at >= 0) tcp.closeListener(bindings[bindingOf(tcp, server)].places.splice(at, 1)[0].listener);
+}
+
+function placeOf(tcp: TcpModule, server: ContentServer, hi: u64, lo: u64, port: u32): i32 {
+  const number = bindingOf(tcp, server);
+  if (number < 0) return -1;
+  const places = bindings[number].places;
+  for (let i = 0; i < places.length; i++) {
+    const place = places[i];
+    if (place.hi == hi && place.lo == lo && place.listener.port == port) return i;
+  }
+  return -1;
 }
 
 function onAccept(l: Listener): void {

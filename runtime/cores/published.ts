@@ -29,6 +29,8 @@ export const enum Topic {
   STEERING = 2,
   /** The time of day, where a server has told it (net/time.ts). */
   TIME = 3,
+  /** The configuration that was applied while the machine runs (appliances/management). */
+  CONFIGURATION = 4,
 }
 
 const TOPICS: u32 = 32;
