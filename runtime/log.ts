@@ -83,8 +83,8 @@ export function logBytes(level: LogLevel, at: usize, length: u32, console: bool)
 }
 
 // What is on the console already.
-function keep(text: string): void {
-  ringAppend(LogLevel.ERROR, clockMonotonic(), line + PREFIX_BYTES, encode(text));
+function keep(at: usize, bytes: u32): void {
+  ringAppend(LogLevel.ERROR, clockMonotonic(), at, bytes);
 }
 
 /** Puts what the platform has reported into the ring: of this core, and on core 0 of those that have panicked. */

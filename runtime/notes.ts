@@ -1,6 +1,7 @@
 // What a panic can tell besides its place: where the log's ring lies and the counters that are worth a look then. The platform
 // reads it from outside (boot/platform/common/notes.c), in this layout, when nothing here can be called any more; what it has
 // reported comes the other way, into the log.
+// clang: -Oz
 
 import { panicNotes, reportTake } from "./platform";
 
@@ -53,16 +54,32 @@ export function counter(name: string): Counter {
   return made;
 }
 
-const PIECE_BYTES: i32 = 2048;
+const PIECE_BYTES: u32 = 2048;
+
+@lazy
 const piece: usize = heap.alloc(PIECE_BYTES);
 
-/** Takes what the platform has reported of a core; what is left of an unfinished line is cut off. Calls `line` for each. */
-export function takeReport(core: i32, line: (text: string) => void): void {
-  let rest = "";
-  for (let taken = reportTake(core, piece, PIECE_BYTES); taken > 0; taken = reportTake(core, piece, PIECE_BYTES)) {
-    const lines = (rest + String.UTF8.decodeUnsafe(piece, taken)).split("\n");
-    rest = lines.pop();
-    for (let i = 0; i < lines.length; i++) if (lines[i].length > 0) line(lines[i]);
+/**
+ * Takes what the platform has reported of a core, and calls `line` for each line of it, without its end. A line that does
+ * not fit in the piece comes in parts.
+ */
+export function takeReport(core: i32, line: (at: usize, bytes: u32) => void): void {
+  let held: u32 = 0;
+  while (true) {
+    const taken = reportTake(core, piece + held, PIECE_BYTES - held);
+    const end = held + taken;
+    let begin: u32 = 0;
+    for (let at = held; at < end; at++) {
+      if (load<u8>(piece + at) != 0x0a) continue;
+      if (at > begin) line(piece + begin, at - begin);
+      begin = at + 1;
+    }
+    held = end - begin;
+    if (held > 0 && (taken == 0 || held == PIECE_BYTES)) {
+      line(piece + begin, held);
+      held = 0;
+    }
+    if (taken == 0) return;
+    memory.copy(piece, piece + begin, held);
   }
-  if (rest.length > 0) line(rest);
 }

@@ -54,7 +54,7 @@ const FEATURES = ["--enable-bulk-memory", "--enable-bulk-memory-opt", "--enable-
 // Names are kept for backtraces. `--low-memory-unused`: the first 2 MiB are never addressed, so offsets may be folded.
 const OPTIMISE: Record<Profile, string[]> = {
   image: ["-O3", "--converge", "-g", "--low-memory-unused", ...FEATURES],
-  edit: ["-O1", "-g", "--low-memory-unused", ...FEATURES],
+  edit: ["-O3", "-g", "--low-memory-unused", ...FEATURES],
 };
 
 /** Builds a service or appliance. @throws BuildError for everything that a person can mend */

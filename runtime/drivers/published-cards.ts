@@ -8,6 +8,7 @@ import { coreNumber } from "../cores/cores";
 import { log, LogLevel } from "../log";
 import { random } from "../platform";
 import { publish, readPublished, Topic } from "../cores/published";
+import { startCores } from "../cores/start";
 import { Card } from "./card";
 import { pairTaken, sharePairs } from "./pairs";
 import { SharedCard } from "./shared-card";
@@ -52,6 +53,7 @@ export function publishCards(cards: Array<Card>): i32 {
 
 /** Other cores: core 0's cards. */
 export function sharedCards(): Array<Card> {
+  startCores(); // joined first: a pair that is taken is told by message
   const cards = new Array<Card>();
   const at = heap.alloc(BYTES);
   if (readPublished(Topic.CARDS, at, BYTES) == 0) return cards;
