@@ -18,6 +18,7 @@ import {
   logReports,
   stressing,
   log,
+  decimal,
   LogLevel,
   loopNow,
   LOOP_STACK,
@@ -249,7 +250,7 @@ export class Scheduler extends Source {
   stuck(): void {
     if (fiberCount == 0 || this.said) return;
     this.said = true;
-    log(LogLevel.ERROR, "deadlock: nothing can ever wake the fibers that wait, " + fiberCount.toString() + " in all");
+    log(LogLevel.ERROR, "deadlock: nothing can ever wake the fibers that wait, " + decimal(fiberCount) + " in all");
     fibersReport();
     logReports();
   }

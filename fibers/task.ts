@@ -8,7 +8,7 @@
 //    +------------------------- its function has returned
 
 import { heapAlloc } from "./memory";
-import { Timer } from "../runtime";
+import { decimal, Timer } from "../runtime";
 
 export const enum TaskState {
   FREE,
@@ -103,7 +103,7 @@ export function nameTask(task: Task, name: string): void {
 
 /** Its number and, where it has one, its name. */
 export function describeTask(task: Task): string {
-  const number = task.number.toString();
+  const number = decimal(task.number);
   if (task.nameBytes == 0) return number;
   return (
     number + " (" + String.UTF8.decodeUnsafe(changetype<usize>(task) + offsetof<Task>("name0"), task.nameBytes) + ")"

@@ -60,6 +60,7 @@ export {
   LEVEL_NAMES,
   log,
   logBytes,
+  decimal,
   LogLevel,
   LogSink,
   logs,

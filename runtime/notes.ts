@@ -56,6 +56,7 @@ export function counter(name: string): Counter {
 
 const PIECE_BYTES: u32 = 2048;
 
+
 @lazy
 const piece: usize = heap.alloc(PIECE_BYTES);
 
