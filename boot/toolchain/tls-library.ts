@@ -42,7 +42,7 @@ export interface TlsLibrary {
 
 /** The library, compiled when it is not in the cache; its sources are downloaded when they are not there. */
 export async function tlsLibrary(progress: (line: string) => void): Promise<TlsLibrary> {
-  const sources = await tlsSources(progress);
+  const sources = await (fetching ??= tlsSources(progress));
   const includes = ["include", "third_party/s2n-bignum", "third_party/s2n-bignum/s2n-bignum-imported/include"];
   const include = includes.map((path) => `-I${join(sources, path)}`);
   const archive = await cached(`aws-lc-${hash(hashFiles([LOCK, THIS]))}`, ".a", async (path) => {
@@ -63,6 +63,9 @@ export async function tlsLibrary(progress: (line: string) => void): Promise<TlsL
     flags: ["-isystem", join(sources, "include"), "-DBORINGSSL_IMPLEMENTATION", `-DTLS_LIBRARY=${hash(archive)}`],
   };
 }
+
+// Once a process: two builds at a time would fetch into the same folder.
+let fetching: Promise<string> | undefined;
 
 async function tlsSources(progress: (line: string) => void): Promise<string> {
   const version = /name = "aws-lc-sys"\nversion = "([^"]+)"/.exec(readFileSync(LOCK, "utf8"))?.[1];
