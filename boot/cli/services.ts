@@ -26,7 +26,9 @@ const hasEntry = (directory: string) => ["main.ts", "index.ts"].some((file) => e
 
 /** Names of images: each appliance, and NAME-tls where it can do TLS (`heddle.tls` of its package.json). */
 export function appliances(): string[] {
-  const names = readdirSync(join(root, "appliances")).filter((name) => existsSync(join(root, "appliances", name, "main.ts")));
+  const names = readdirSync(join(root, "appliances")).filter((name) =>
+    existsSync(join(root, "appliances", name, "main.ts")),
+  );
   return names.flatMap((name) => (readManifest(join(root, "appliances", name)).tls ? [name, name + TLS] : [name]));
 }
 
